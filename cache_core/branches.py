@@ -1,0 +1,93 @@
+"""Who takes part in an evaluation: chunks of rows, and the groups that decide together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from .decision import Decision
+from .policy import Policy
+from .schedule import Position
+from .store import Signature
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The rows of one condition in one model call.
+
+    key: tells this condition from every other of the run (model, condition, window, patches).
+    group: tells which chunks decide together (model, window, patches).
+    branch: index of the condition: 0 is cond, 1 uncond in ordinary guidance.
+    rows: its rows in the batch.
+    signature: shape, dtype and device of its rows of the model input.
+    """
+
+    key: Hashable
+    group: Hashable
+    branch: int
+    rows: slice
+    signature: Signature
+
+    @property
+    def label(self) -> str:
+        """The branch's name in traces."""
+        return ("cond", "uncond")[self.branch] if self.branch < 2 else f"cond {self.branch + 1}"
+
+
+class Group:
+    """What the branches that decide together have learnt so far in a run."""
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        self.policies = policies
+        self.computed_at: int | None = None
+        self.skips_in_row = 0
+        self.decider: Hashable = None
+        self.states: list[Any] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """Back to knowing nothing; the count of skips goes on."""
+        self.states = [policy.start() for policy in self.policies]
+
+    def observed_by(self, chunk: Chunk) -> None:
+        """Metrics compare a branch with itself: another decider starts from nothing."""
+        if chunk.key != self.decider:
+            self.forget()
+            self.decider = chunk.key
+
+    def computed(self, evaluation: int, features: Sequence[Tensor] | None) -> None:
+        """An evaluation was computed; ``features``, one per policy, if it was observed."""
+        self.computed_at, self.skips_in_row = evaluation, 0
+        if features is not None:
+            trios = zip(self.policies, self.states, features, strict=True)
+            self.states = [policy.computed(state, kept) for policy, state, kept in trios]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensors that the policies' states hold."""
+        fields = (value for state in self.states for value in vars(state).values())
+        return sum(value.nbytes for value in fields if isinstance(value, Tensor))
+
+
+@dataclass
+class Evaluation:
+    """One model evaluation of the sampler, which may take several model calls.
+
+    sigma: one-element tensor, on the device: reading it would cost a synchronisation, so the
+    position stays unknown until a metric is read, and comes with it.
+    """
+
+    index: int
+    sigma: Tensor
+    position: Position | None = None
+    decisions: dict[Hashable, Decision] = field(default_factory=dict)
+    seen: dict[Hashable, int] = field(default_factory=dict)
+
+    def occurrence(self, key: Hashable) -> int:
+        """How often ``key`` came before in this evaluation; hosts may repeat a condition."""
+        count = self.seen.get(key, 0)
+        self.seen[key] = count + 1
+        return count

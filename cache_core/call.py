@@ -1,0 +1,174 @@
+"""One call of the model: what its chunks of rows do, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .branches import Chunk, Evaluation
+from .decision import Decision, Reason, compute
+from .scalars import read_scalars
+from .schedule import Position
+from .trace import Record
+
+if TYPE_CHECKING:
+    from .run import Run
+
+
+class Call:
+    """The life of one model call: settled or observed, then reused or recorded, then closed.
+
+    decisions: one per chunk, empty until every group of branches in the call has decided. The rows
+    of a call run together, so it reuses only when all its chunks do.
+    """
+
+    def __init__(self, run: Run, evaluation: Evaluation, chunks: Sequence[Chunk]) -> None:
+        self.run = run
+        self.evaluation = evaluation
+        self.chunks = chunks
+        self.groups = list(dict.fromkeys(chunk.group for chunk in chunks))
+        self.features: dict[Hashable, list[Tensor]] = {}
+        self.decisions: list[Decision] = []
+        if not self._undecided():
+            self._settle()
+
+    @property
+    def settled(self) -> bool:
+        """True once it is known what the call does."""
+        return bool(self.decisions)
+
+    @property
+    def reuses(self) -> bool:
+        """True when no row of the call is computed."""
+        return self.settled and all(decision.reuses for decision in self.decisions)
+
+    def observe(self, before: Tensor, after: Tensor) -> None:
+        """Decide from block 0's input and output, [rows, tokens, dim]; one device sync at most.
+
+        In each group the chunk of the lowest branch (cond) observes. A failure means compute.
+        """
+        self.run.shield(lambda: self._observe(before, after))
+        self.give_up(Reason.ERROR)
+
+    def give_up(self, reason: Reason) -> None:
+        """Compute whatever is undecided, for ``reason``; no effect once the call is settled."""
+        if self.settled:
+            return
+        for group in self._undecided():
+            self.evaluation.decisions[group] = compute(reason)
+        self._settle()
+
+    def reuse(self, base: Tensor | None = None) -> Tensor | None:
+        """The forecast values of all rows, added to ``base`` if given, in a new tensor.
+
+        None when that fails: the call then computes.
+        """
+        value = self.run.shield(lambda: self._forecast(base))
+        if value is None:
+            self.decisions = [compute(Reason.ERROR, d.metric) for d in self.decisions]
+        return value
+
+    def record(self, value_of: Callable[[slice], Tensor]) -> None:
+        """Keep what was computed; ``value_of(rows)`` gives a chunk's value as a fresh tensor."""
+        self.run.shield(lambda: self._record(value_of))
+
+    def close(self, seconds: float) -> None:
+        """The call took ``seconds``; write it into the trace."""
+        position = self._position()
+        for chunk, decision in zip(self.chunks, self.decisions, strict=True):
+            record = Record(
+                evaluation=position.evaluation,
+                step=position.step,
+                sigma=position.sigma,
+                branch=chunk.label,
+                action=decision.action,
+                reason=decision.reason,
+                method=decision.method,
+                metric=decision.metric,
+                seconds=seconds / len(self.chunks),
+            )
+            self.run.trace.add(record)
+
+    def _undecided(self) -> list[Hashable]:
+        return [group for group in self.groups if group not in self.evaluation.decisions]
+
+    def _settle(self) -> None:
+        decisions = [self._possible(chunk) for chunk in self.chunks]
+        if not all(decision.reuses for decision in decisions):
+            decisions = [compute(Reason.JOINED, d.metric) if d.reuses else d for d in decisions]
+        self.decisions = decisions
+
+    def _possible(self, chunk: Chunk) -> Decision:
+        """The group's decision, unless it is a reuse and this chunk has nothing to reuse."""
+        decision = self.evaluation.decisions[chunk.group]
+        lacking = self._lacks(chunk) if decision.reuses else None
+        return compute(lacking, decision.metric) if lacking else decision
+
+    def _lacks(self, chunk: Chunk) -> Reason | None:
+        """Why this chunk has no value that a reuse could start from, or None when it has."""
+        history = self.run.store.history(chunk.key)
+        if history.snapshots and history.signature != chunk.signature:
+            return Reason.CHANGED
+        computed_at = self.run.group(chunk.group).computed_at
+        if computed_at is None or not history.reaches(computed_at):
+            return Reason.NO_HISTORY
+        return None
+
+    def _observe(self, before: Tensor, after: Tensor) -> None:
+        pending = self._undecided()
+        scalars = [] if self.evaluation.position else [self.evaluation.sigma]
+        distances = [self._measure(self._decider(group), before, after) for group in pending]
+        scalars += [d for several in distances for d in several if d is not None]
+        values = iter(read_scalars(scalars) if scalars else [])
+        position = self.evaluation.position or self.run.locate(self.evaluation, next(values))
+        for group, several in zip(pending, distances, strict=True):
+            known = [None if d is None else next(values) for d in several]
+            self.evaluation.decisions[group] = self._decide(group, position, known)
+
+    def _decide(
+        self, group: Hashable, position: Position, known: Sequence[float | None]
+    ) -> Decision:
+        """The group's decision; it computes if its observing chunk has nothing to reuse."""
+        decision = self.run.decide(self.run.group(group), position, known)
+        lacking = self._lacks(self._decider(group)) if decision.reuses else None
+        if lacking:
+            return compute(lacking, decision.metric)
+        self.run.group(group).skips_in_row += decision.reuses
+        return decision
+
+    def _measure(self, chunk: Chunk, before: Tensor, after: Tensor) -> list[Tensor | None]:
+        """Distances by method, on the device; the features wait until the call is computed."""
+        group = self.run.group(chunk.group)
+        group.observed_by(chunk)
+        rows = chunk.rows
+        features = [policy.features(before[rows], after[rows]) for policy in group.policies]
+        self.features[chunk.group] = features
+        trios = zip(group.policies, group.states, features, strict=True)
+        return [policy.distance(state, kept) for policy, state, kept in trios]
+
+    def _decider(self, group: Hashable) -> Chunk:
+        return min((c for c in self.chunks if c.group == group), key=lambda c: c.branch)
+
+    def _forecast(self, base: Tensor | None) -> Tensor:
+        position = self._position()
+        histories = [self.run.store.history(chunk.key) for chunk in self.chunks]
+        value = torch.cat([self.run.forecast.predict(h.snapshots, position) for h in histories])
+        return value if base is None else base + value
+
+    def _record(self, value_of: Callable[[slice], Tensor]) -> None:
+        position = self._position()
+        for chunk in self.chunks:
+            history = self.run.store.history(chunk.key)
+            history.record(position, value_of(chunk.rows), chunk.signature)
+        for group in self.groups:
+            if not self.evaluation.decisions[group].reuses:
+                self.run.group(group).computed(self.evaluation.index, self.features.get(group))
+        self.run.account()
+
+    def _position(self) -> Position:
+        """Where the evaluation stands; costs a device sync if nothing was observed in it."""
+        known = self.evaluation.position
+        return known or self.run.locate(self.evaluation, read_scalars([self.evaluation.sigma])[0])

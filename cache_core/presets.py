@@ -1,0 +1,67 @@
+"""FBCache's numbers by model, metric and preset, and where each comes from.
+
+Published on Wan is only the relative change of block 0's *output* (``hidden_rel_l1``), by
+testdummyvt/diffsynth-wan-cache: 14B 0.04 to 0.07 (0.06 ran 1.85x and was judged good), 1.3B 0.03 to
+0.04. For its residual there are general defaults (diffusers 0.05, cache-dit 0.08), which are taken
+for 14B and halved for 1.3B, as smaller models need thresholds two to three times smaller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .config import GuardDefaults
+from .vocabulary import Metric
+
+Size = Literal["1.3B", "5B", "14B", "other"]
+TunedPreset = Literal["quality", "balanced", "fast"]
+
+PUBLISHED = "published by diffsynth-wan-cache"
+GENERAL = "general FBCache defaults of diffusers and cache-dit, untested on this model"
+OURS = "ours, by analogy, untested on this model"
+TINY = "ours, measured on the tiny test model only"
+
+GUARDS: dict[TunedPreset, GuardDefaults] = {
+    "quality": GuardDefaults(warmup_ratio=0.2, last_steps=2, max_consecutive_skips=2),
+    "balanced": GuardDefaults(warmup_ratio=0.15, last_steps=1, max_consecutive_skips=3),
+    "fast": GuardDefaults(warmup_ratio=0.1, last_steps=1, max_consecutive_skips=4),
+}
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The thresholds of the three presets and one line on their source."""
+
+    quality: float
+    balanced: float
+    fast: float
+    source: str
+
+
+FBCACHE: dict[Metric, dict[Size, Thresholds]] = {
+    "hidden_rel_l1": {
+        "14B": Thresholds(0.04, 0.06, 0.07, PUBLISHED),
+        "1.3B": Thresholds(0.03, 0.035, 0.04, PUBLISHED + " (balanced: between the two)"),
+        "5B": Thresholds(0.03, 0.04, 0.05, OURS),
+        "other": Thresholds(0.06, 0.10, 0.14, TINY),
+    },
+    "residual_rel_l1": {
+        "14B": Thresholds(0.05, 0.08, 0.12, GENERAL),
+        "1.3B": Thresholds(0.03, 0.04, 0.06, OURS),
+        "5B": Thresholds(0.03, 0.04, 0.06, OURS),
+        "other": Thresholds(0.06, 0.10, 0.14, TINY),
+    },
+    "hidden_rel_l2": {
+        "14B": Thresholds(0.04, 0.06, 0.07, OURS),
+        "1.3B": Thresholds(0.03, 0.035, 0.04, OURS),
+        "5B": Thresholds(0.03, 0.04, 0.05, OURS),
+        "other": Thresholds(0.06, 0.10, 0.14, TINY),
+    },
+}
+
+
+def fbcache_threshold(size: Size, metric: Metric, preset: TunedPreset) -> tuple[float, str]:
+    """The threshold of a preset for a model of this size, and its source."""
+    row = FBCACHE[metric][size]
+    return getattr(row, preset), row.source

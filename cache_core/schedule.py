@@ -1,0 +1,104 @@
+"""Where an evaluation stands in the sampling schedule, from its sigma alone."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil, inf
+
+from .config import GuardDefaults, Options
+from .decision import Reason
+from .errors import StepCacheError
+
+RELATIVE_TOLERANCE = 1e-4
+"""Samplers round sigmas a little; the host compares them with the same tolerance."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """One model evaluation: its running number, the step it falls in, its noise level."""
+
+    evaluation: int
+    step: int
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The sigmas of one sampling: ``steps + 1`` values, falling from noisy to clean."""
+
+    sigmas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.sigmas) < 2:
+            raise StepCacheError(
+                f"A schedule needs two sigmas at least, got {list(self.sigmas)}: check the steps."
+            )
+
+    @classmethod
+    def of(cls, sigmas: Sequence[float]) -> Schedule:
+        """Any sequence of numbers as a schedule."""
+        return cls(tuple(float(sigma) for sigma in sigmas))
+
+    @property
+    def steps(self) -> int:
+        """How many steps the sampler makes."""
+        return len(self.sigmas) - 1
+
+    def step_of(self, sigma: float) -> int:
+        """The step whose interval [sigma[i], sigma[i + 1]) of falling noise holds ``sigma``.
+
+        An evaluation between two schedule points (the second stage of a two-stage sampler)
+        belongs to the step it falls in, one at a schedule point to the step that starts there.
+        """
+        rising = [-value for value in self.sigmas[:-1]]
+        return max(bisect_right(rising, -sigma * (1 - RELATIVE_TOLERANCE)) - 1, 0)
+
+
+@dataclass(frozen=True)
+class Guards:
+    """When a method may not reuse whatever its metric says; noise levels as sigmas."""
+
+    start_sigma: float
+    end_sigma: float
+    warmup_steps: int
+    last_steps: int
+    max_consecutive_skips: int | None
+
+    def forbids(self, position: Position, steps: int, skips_in_row: int) -> Reason | None:
+        """The reason this evaluation has to be computed, or None when a reuse is allowed."""
+        if not self.end_sigma < position.sigma <= self.start_sigma * (1 + RELATIVE_TOLERANCE):
+            return Reason.OUTSIDE_WINDOW
+        if position.step < self.warmup_steps:
+            return Reason.WARM_UP
+        if position.step >= steps - self.last_steps:
+            return Reason.LAST_STEPS
+        if self.max_consecutive_skips is not None and skips_in_row >= self.max_consecutive_skips:
+            return Reason.MAX_SKIPS
+        return None
+
+
+def guards_of(
+    options: Options,
+    defaults: GuardDefaults,
+    steps: int,
+    percent_to_sigma: Callable[[float], float],
+) -> Guards:
+    """The guards in force for a run of ``steps`` steps: the options, else the preset's defaults.
+
+    ``percent_to_sigma`` is the host's map from percent of the whole schedule to sigma, so that a
+    window means the same in both halves of a split sampling.
+    """
+    start = inf if options.start_percent <= 0 else percent_to_sigma(options.start_percent)
+    end = 0.0 if options.end_percent >= 1 else percent_to_sigma(options.end_percent)
+    warmup = options.warmup_steps
+    last = options.last_steps
+    most = options.max_consecutive_skips
+    return Guards(
+        start_sigma=float(start),
+        end_sigma=float(end),
+        warmup_steps=ceil(defaults.warmup_ratio * steps) if warmup is None else warmup,
+        last_steps=defaults.last_steps if last is None else last,
+        max_consecutive_skips=defaults.max_consecutive_skips if most is None else most,
+    )

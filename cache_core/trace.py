@@ -1,0 +1,132 @@
+"""What happened in a run: the one source of every log line, report and test."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from itertools import takewhile
+from typing import Any
+
+from .decision import FAILSAFES, Action, Reason
+
+log = logging.getLogger(__name__)
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One branch of one evaluation.
+
+    metric: relative change that was compared with a threshold, None where nothing was compared.
+    method: who decided to reuse, None for a computed branch.
+    seconds: its share of the model call's time on the host's clock.
+    """
+
+    evaluation: int
+    step: int
+    sigma: float
+    branch: str
+    action: Action
+    reason: Reason
+    method: str | None
+    metric: float | None
+    seconds: float
+
+
+@dataclass
+class Trace:
+    """The records of a run and its totals.
+
+    probe_share: what a reused evaluation still costs, as a share of a computed one (one block of
+    the stack for a method that looks at block 0).
+    """
+
+    steps: int
+    probe_share: float = 0.0
+    records: list[Record] = field(default_factory=list)
+    peak_bytes: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+    started: float | None = None
+
+    def evaluation_begins(self) -> None:
+        """Time runs from the first evaluation, so that loading the model does not count."""
+        self.started = time.perf_counter() if self.started is None else self.started
+
+    def evaluation_ends(self) -> None:
+        """Sampling has lasted until now."""
+        assert self.started is not None
+        self.seconds = time.perf_counter() - self.started
+
+    def add(self, record: Record) -> None:
+        """One branch of one evaluation is done."""
+        self.records.append(record)
+
+    def latest(self) -> list[Record]:
+        """The records of the newest evaluation."""
+        newest = self.records[-1].evaluation if self.records else None
+        same = takewhile(lambda record: record.evaluation == newest, reversed(self.records))
+        return list(same)[::-1]
+
+    def holds(self, nbytes: int) -> None:
+        """The cache holds ``nbytes`` now."""
+        self.peak_bytes = max(self.peak_bytes, nbytes)
+
+    def failed(self, error: Exception) -> None:
+        """Code of the pack failed and its evaluation is computed instead: logged once in full."""
+        if not self.errors:
+            log.warning("Wan Step Cache: computing after an error of its own", exc_info=error)
+        self.errors += 1
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Computed and reused evaluations by branch."""
+        table: dict[str, dict[str, int]] = {}
+        for record in self.records:
+            row = table.setdefault(record.branch, {"computed": 0, "reused": 0})
+            row["reused" if record.action is Action.REUSE else "computed"] += 1
+        return dict(sorted(table.items()))
+
+    def failsafes(self) -> dict[str, int]:
+        """How often something was not as expected and was computed, by reason."""
+        found = Counter(r.reason.value for r in self.records if r.reason in FAILSAFES)
+        if self.errors:
+            found[Reason.ERROR.value] = self.errors
+        return dict(sorted(found.items()))
+
+    def speedup(self) -> float:
+        """Estimated: evaluations over what they cost, a computed one costing 1."""
+        reused = sum(record.action is Action.REUSE for record in self.records)
+        computed = len(self.records) - reused
+        cost = computed + reused * self.probe_share
+        return len(self.records) / cost if cost else 1.0
+
+    def summary(self) -> dict[str, Any]:
+        """Totals as plain numbers and words."""
+        metrics = sorted(r.metric for r in self.records if r.metric is not None)
+        return {
+            "steps": self.steps,
+            "evaluations": 1 + max((r.evaluation for r in self.records), default=-1),
+            "branches": self.counts(),
+            "estimated_speedup": round(self.speedup(), 3),
+            "seconds": round(self.seconds, 3),
+            "estimated_seconds_saved": round(self.seconds * (self.speedup() - 1), 3),
+            "peak_cache_bytes": self.peak_bytes,
+            "metric": percentiles(metrics),
+            "failsafes": self.failsafes(),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole trace as plain JSON values."""
+        records = [asdict(record) for record in self.records]
+        return {"version": FORMAT_VERSION, "summary": self.summary(), "records": records}
+
+
+def percentiles(ascending: list[float]) -> dict[str, float]:
+    """Minimum, quartiles, 95th percentile and maximum, each one of the values."""
+    if not ascending:
+        return {}
+    shares = {"min": 0.0, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+    last = len(ascending) - 1
+    return {name: round(ascending[round(share * last)], 6) for name, share in shares.items()}

@@ -1,0 +1,104 @@
+"""Apply FBCache."""
+
+from typing import Any, get_args
+
+from comfy_api.latest import io
+
+from ..cache_core import FBCache, Method, Options
+from ..cache_core.config import GuardDefaults
+from ..cache_core.presets import GUARDS, fbcache_threshold
+from ..cache_core.vocabulary import Metric, PresetName
+from . import inputs
+from .apply import apply
+from .host.identity import WanModel
+
+
+class ApplyFBCache(io.ComfyNode):
+    """First Block Cache on a Wan model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """The node as ComfyUI shows it."""
+        return io.Schema(
+            node_id="WanStepCache_FBCache",
+            display_name="Apply FBCache",
+            category=inputs.CATEGORY,
+            description="Speeds up Wan video sampling: at every step the first block of the model "
+            "runs, and if it changed little since the last computed step, the other blocks are "
+            "skipped and their result is reused.",
+            search_aliases=["first block cache", "FBCache", "speed up", "accelerate", "step cache"],
+            inputs=[
+                inputs.model(),
+                inputs.preset(),
+                io.Float.Input(
+                    "residual_diff_threshold",
+                    default=0.08,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    round=0.0001,
+                    tooltip="With preset custom: relative change of the first block below which a "
+                    "step is reused. Higher is faster and less exact; 0 reuses nothing and "
+                    "measures only. Wan 14B 0.05-0.12, Wan 1.3B 0.03-0.06.",
+                ),
+                io.Combo.Input(
+                    "metric",
+                    options=list(get_args(Metric)),
+                    default="residual_rel_l1",
+                    optional=True,
+                    advanced=True,
+                    tooltip="What is compared: what the first block adds to its input "
+                    "(residual_rel_l1), or its output by mean absolute (hidden_rel_l1) or root "
+                    "mean square change (hidden_rel_l2).",
+                ),
+                io.Int.Input(
+                    "downsample",
+                    default=8,
+                    min=1,
+                    max=64,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Compare every n-th token. Higher needs less memory and time; the "
+                    "metric is a mean over so many values that 8 loses nothing.",
+                ),
+                io.Float.Input(
+                    "ema",
+                    default=0.0,
+                    min=0.0,
+                    max=0.99,
+                    step=0.01,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Smooths the metric over steps: the weight of its past, 0 for none.",
+                ),
+                inputs.low_noise_model(),
+                inputs.options(),
+            ],
+            outputs=inputs.outputs(),
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        preset: PresetName,
+        residual_diff_threshold: float,
+        metric: Metric = "residual_rel_l1",
+        downsample: int = 8,
+        ema: float = 0.0,
+        low_noise_model: Any | None = None,
+        options: Options | None = None,
+    ) -> io.NodeOutput:
+        """Patch one or both experts."""
+
+        def method_for(wan: WanModel) -> Method:
+            threshold, source = residual_diff_threshold, "set by hand"
+            guards = GuardDefaults()
+            if preset != "custom":
+                threshold, source = fbcache_threshold(wan.size, metric, preset)
+                guards = GUARDS[preset]
+            policy = FBCache(threshold, metric, downsample, ema)
+            return Method(policy, guards, preset, source, cls.hidden.unique_id)
+
+        return apply(method_for, model, low_noise_model, options)

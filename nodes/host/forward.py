@@ -1,0 +1,154 @@
+"""One forward of the host's WanModel under the control of a call of the run.
+
+The block stack is reached through the host's own block-replace patches, put into a copy of this
+call's options, and a temporary hook before the head: nothing stays behind in the model or in the
+host's dictionaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from ...cache_core.call import Call
+from ...cache_core.decision import Reason
+
+OPTIONS_ARGUMENT = 5
+"""Position of ``transformer_options`` in WanModel.forward, which always passes it by position."""
+
+Patch = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+
+
+class SkipRest(BaseException):
+    """Leaves the model after block 0: the value is known without the rest. Never seen outside.
+
+    Not an Exception, since nothing failed: handlers of errors on the way must let it pass.
+    """
+
+
+def forward_output(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Call) -> Tensor:
+    """Cache the model's output (velocity): a reused call runs block 0 at most."""
+    output = None
+    if not call.settled:
+        output = _observing(executor, args, kwargs, call)
+    if call.reuses:
+        reused = call.reuse()
+        if reused is not None:
+            return reused
+    if output is None:
+        output = executor(*args, **kwargs)
+    call.record(lambda rows: output[rows].clone())
+    return output
+
+
+def _observing(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Call) -> Tensor | None:
+    """Run the model, deciding after block 0: its output, or None if the decision was to reuse."""
+
+    def block_0(block_args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        out = run_block(block_args, extra)
+        call.observe(block_args["img"], out["img"])
+        if call.reuses:
+            raise SkipRest
+        return out
+
+    options, run_block = _with_patch(args[OPTIONS_ARGUMENT], block_0)
+    try:
+        return executor(*_with_options(args, options), **kwargs)
+    except SkipRest:
+        return None
+    finally:
+        call.give_up(Reason.NOT_OBSERVED)
+
+
+def forward_hidden(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Call) -> Tensor:
+    """Cache the residual of the stack behind block 0: a reused call runs block 0 and the head."""
+    stack = HiddenStack(executor.class_obj, call, args[OPTIONS_ARGUMENT])
+    handle = executor.class_obj.head.register_forward_pre_hook(stack.before_head)
+    try:
+        output = executor(*_with_options(args, stack.options), **kwargs)
+    finally:
+        handle.remove()
+        call.give_up(Reason.NOT_OBSERVED)
+    if not call.reuses and stack.measured:
+        call.record(stack.residual)
+    return output
+
+
+class HiddenStack:
+    """Block 0 and the head of one forward, with the stack between them run or bypassed.
+
+    Measured at the head, behind everything the host adds between and after blocks (hints, audio,
+    faces), so that the residual holds them and a reuse needs none of them to run.
+    """
+
+    def __init__(self, model: Any, call: Call, options: dict[str, Any]) -> None:
+        self.model = model
+        self.call = call
+        self.options, self.run_block = _with_patch(options, self.block_0)
+        self.base: Tensor | None = None
+        self.end: Tensor | None = None
+        self.restored: Tensor | None = None
+
+    def block_0(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        """Run block 0, decide, and if the decision is to reuse bypass the others."""
+        out = self.run_block(args, extra)
+        if not self.call.settled:
+            self.call.observe(args["img"], out["img"])
+        self.base = out["img"].clone() if self._hosts_write() else out["img"]
+        self.restored = self.call.reuse(self.base) if self.call.reuses else None
+        if self.restored is not None:
+            self._bypass()
+        return out
+
+    def before_head(self, head: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """See what the stack made of the tokens, or put the restored ones in their place."""
+        if self.restored is not None:
+            return (self.restored, *args[1:])
+        self.end = args[0]
+        return None
+
+    @property
+    def measured(self) -> bool:
+        """True when the forward went through block 0 and the head with the same tokens."""
+        both = self.base is not None and self.end is not None
+        return both and self.base.shape == self.end.shape
+
+    def residual(self, rows: slice) -> Tensor:
+        """What the stack behind block 0 added to these rows: [rows, tokens, dim]."""
+        return self.end[rows] - self.base[rows]
+
+    def _bypass(self) -> None:
+        blocks = self.options["patches_replace"]["dit"]
+        for index in range(1, len(self.model.blocks)):
+            blocks[("double_block", index)] = _pass_through
+        self.options.get("patches", {}).pop("double_block", None)
+
+    def _hosts_write(self) -> bool:
+        """True when something may write into a block's output before the head sees it."""
+        plain = type(self.model).__name__ == "WanModel"
+        return not plain or "double_block" in self.options.get("patches", {})
+
+
+def _pass_through(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    return {"img": args["img"]}
+
+
+def _with_patch(options: dict[str, Any], patch: Patch) -> tuple[dict[str, Any], Patch]:
+    """A copy of the options with ``patch`` on block 0, and what ran block 0 until now."""
+    replaced = options.get("patches_replace", {})
+    blocks = dict(replaced.get("dit", {}))
+    foreign: Patch | None = blocks.get(("double_block", 0))
+    blocks[("double_block", 0)] = patch
+    copied = {**options, "patches_replace": {**replaced, "dit": blocks}}
+    copied["patches"] = dict(options.get("patches", {}))
+    return copied, foreign or _original_block
+
+
+def _original_block(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    return extra["original_block"](args)
+
+
+def _with_options(args: list[Any], options: dict[str, Any]) -> list[Any]:
+    return [*args[:OPTIONS_ARGUMENT], options, *args[OPTIONS_ARGUMENT + 1 :]]

@@ -1,0 +1,23 @@
+"""Where the pack lives in the host's dictionaries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...cache_core import CacheConfig, Run
+
+KEY = "wan_step_cache"
+"""Wrappers, and the frozen configuration in a model's transformer options, are under this key."""
+
+RUN_KEY = "wan_step_cache_run"
+"""The run is under this key in the transformer options of one sampling, and nowhere else."""
+
+
+def config_of(model_options: dict[str, Any]) -> CacheConfig | None:
+    """The configuration a model carries, None if the pack was not applied to it."""
+    return model_options.get("transformer_options", {}).get(KEY)
+
+
+def run_of(transformer_options: dict[str, Any]) -> Run | None:
+    """The run under way, None outside a sampling of the pack's."""
+    return transformer_options.get(RUN_KEY)

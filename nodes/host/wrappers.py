@@ -1,0 +1,91 @@
+"""The host's phases of a sampling, wrapped: a run lives from the first to the last of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import torch
+
+from ...cache_core import CacheConfig, Run, Schedule
+from ...cache_core.shield import shielded
+from .chunks import chunks_of
+from .feedback import publish, report_evaluation
+from .forward import OPTIONS_ARGUMENT, forward_hidden, forward_output
+from .identity import is_wan
+from .keys import RUN_KEY, config_of, run_of
+
+log = logging.getLogger(__name__)
+SIGMAS_ARGUMENT = 3
+
+
+def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """A sampling: create its run, and whatever happens let go of it at the end."""
+    guider = executor.class_obj
+    config = config_of(guider.model_options)
+    run = shielded(lambda: start_run(config, guider, args[SIGMAS_ARGUMENT]), not_followed)
+    if run is None:
+        return executor(*args, **kwargs)
+    options = guider.model_options["transformer_options"]
+    options[RUN_KEY] = run
+    try:
+        output = executor(*args, **kwargs)
+        run.shield(lambda: publish(run))
+        return output
+    finally:
+        options.pop(RUN_KEY, None)
+        run.close()
+
+
+def start_run(config: CacheConfig | None, guider: Any, sigmas: torch.Tensor) -> Run | None:
+    """A run over these sigmas, None when the pack is not applied or there is nothing to sample."""
+    if config is None or len(sigmas) < 2:
+        return None
+    sampling = guider.model_patcher.get_model_object("model_sampling")
+    return Run(config, Schedule.of(sigmas.tolist()), sampling.percent_to_sigma)
+
+
+def not_followed(error: Exception) -> None:
+    """A sampling of a kind the pack cannot follow runs without it."""
+    log.warning("Wan Step Cache: this sampling runs without the cache", exc_info=error)
+
+
+def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: Any) -> Any:
+    """One evaluation of the model, however many calls it takes."""
+    run = run_of(executor.class_obj.model_options.get("transformer_options", {}))
+    if run is None:
+        return executor(x, timestep, *args, **kwargs)
+    run.begin(timestep)
+    try:
+        return executor(x, timestep, *args, **kwargs)
+    finally:
+        run.end()
+        run.shield(lambda: report_evaluation(run))
+
+
+def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """One call of the model on a batch of conditions."""
+    options = args[OPTIONS_ARGUMENT] if len(args) > OPTIONS_ARGUMENT else {}
+    run = run_of(options)
+    if run is None or not cacheable(executor.class_obj, options):
+        return executor(*args, **kwargs)
+    chunks = chunks_of(executor.class_obj, args[0], options)
+    if chunks is None or run.evaluation is None:
+        return executor(*args, **kwargs)
+    run.trace.probe_share = 1 / len(executor.class_obj.blocks)
+    call = run.call(chunks)
+    started = time.perf_counter()
+    hidden = run.config.options.cache_level == "hidden"
+    output = (forward_hidden if hidden else forward_output)(executor, list(args), kwargs, call)
+    run.shield(lambda: call.close(time.perf_counter() - started))
+    return output
+
+
+def cacheable(model: Any, options: dict[str, Any]) -> bool:
+    """False where the model has to run as it is.
+
+    Inside torch.compile the decision would be frozen into the graph; an autoregressive model
+    writes a key-value cache at every call.
+    """
+    return not torch.compiler.is_compiling() and is_wan(model) and "ar_state" not in options

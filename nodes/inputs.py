@@ -1,0 +1,55 @@
+"""Inputs that several nodes share."""
+
+from typing import get_args
+
+from comfy_api.latest import io
+
+from ..cache_core.vocabulary import PresetName
+
+CATEGORY = "model/patch/wan step cache"
+OptionsType = io.Custom("WANSTEPCACHE_OPTIONS")
+LOW_NOISE_OUTPUT = 1
+
+
+def model() -> io.Input:
+    """The model to speed up."""
+    return io.Model.Input(
+        "model",
+        tooltip="A Wan 2.1 or 2.2 model. With the two experts of Wan 2.2, the high-noise one.",
+    )
+
+
+def preset() -> io.Input:
+    """How much quality to trade for speed."""
+    return io.Combo.Input(
+        "preset",
+        options=list(get_args(PresetName)),
+        default="balanced",
+        tooltip="quality, balanced and fast set the numbers below for the recognised model; "
+        "custom uses the numbers as they stand. The log says which numbers are in force.",
+    )
+
+
+def low_noise_model() -> io.Input:
+    """The other expert of Wan 2.2."""
+    return io.Model.Input(
+        "low_noise_model",
+        optional=True,
+        tooltip="The low-noise expert of Wan 2.2: comes out of the second output, cached with "
+        "that model's own preset numbers. Leave open for models in one file.",
+    )
+
+
+def options() -> io.Input:
+    """Options shared by all methods."""
+    return OptionsType.Input(
+        "options", optional=True, tooltip="From Step Cache Options. Open: the preset's own guards."
+    )
+
+
+def outputs() -> list[io.Output]:
+    """The patched model, and the patched second expert."""
+    return [
+        io.Model.Output(display_name="model"),
+        io.Model.Output(display_name="low_noise_model"),
+    ]

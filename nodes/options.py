@@ -1,0 +1,115 @@
+"""Step Cache Options."""
+
+from typing import get_args
+
+from comfy_api.latest import io
+
+from ..cache_core import Options
+from ..cache_core.vocabulary import CacheLevel, CfgMode
+from . import inputs
+
+PRESET = -1
+"""The widget value that leaves a guard to the preset."""
+
+
+class StepCacheOptions(io.ComfyNode):
+    """Options shared by all methods."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """The node as ComfyUI shows it."""
+        return io.Schema(
+            node_id="WanStepCache_Options",
+            display_name="Step Cache Options",
+            category=inputs.CATEGORY,
+            description="When a step may be reused, and what is kept. Connect to the options "
+            "input of an Apply node; every Apply node works without it.",
+            search_aliases=["step cache settings", "warm-up", "start percent", "end percent"],
+            inputs=[
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Reuse from this part of the whole schedule on, 0 to 1.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Compute every step from this part of the whole schedule on, 0 to 1.",
+                ),
+                _guard("warmup_steps", "Steps always computed when a sampler starts."),
+                _guard("last_steps", "Steps always computed when a sampler ends."),
+                _guard("max_consecutive_skips", "Reused steps in a row; 0 reuses nothing."),
+                io.Combo.Input(
+                    "cfg_mode",
+                    options=list(get_args(CfgMode)),
+                    default="cond",
+                    tooltip="cond: the positive prompt decides for both branches. separate: each "
+                    "branch decides; batched together they are reused only if both agree.",
+                ),
+                io.Combo.Input(
+                    "cache_level",
+                    options=list(get_args(CacheLevel)),
+                    default="auto",
+                    tooltip="output keeps the model's output (a few MB); hidden keeps the residual "
+                    "of its blocks (hundreds of MB on 14B) and runs the head at every step; auto "
+                    "is output.",
+                ),
+                io.Boolean.Input(
+                    "verbose",
+                    default=False,
+                    tooltip="Write one line per step and branch to the console.",
+                ),
+            ],
+            outputs=[inputs.OptionsType.Output(display_name="options")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, start_percent: float, end_percent: float) -> bool | str:
+        """Refuse an empty window before anything is queued."""
+        if start_percent < end_percent:
+            return True
+        return (
+            f"start_percent ({start_percent:g}) must be below end_percent ({end_percent:g}): "
+            "lower the one or raise the other."
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        start_percent: float,
+        end_percent: float,
+        warmup_steps: int,
+        last_steps: int,
+        max_consecutive_skips: int,
+        cfg_mode: CfgMode,
+        cache_level: CacheLevel,
+        verbose: bool,
+    ) -> io.NodeOutput:
+        """The options as one frozen value."""
+        options = Options(
+            start_percent=start_percent,
+            end_percent=end_percent,
+            warmup_steps=_chosen(warmup_steps),
+            last_steps=_chosen(last_steps),
+            max_consecutive_skips=_chosen(max_consecutive_skips),
+            cfg_mode=cfg_mode,
+            cache_level=cache_level,
+            verbose=verbose,
+        )
+        return io.NodeOutput(options)
+
+
+def _guard(name: str, tooltip: str) -> io.Input:
+    return io.Int.Input(
+        name, default=PRESET, min=PRESET, max=1000, tooltip=f"{tooltip} -1: as the preset says."
+    )
+
+
+def _chosen(value: int) -> int | None:
+    return None if value == PRESET else value
