@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from .config import CacheConfig, Method
-from .trace import Record, Trace
+from .trace import MethodInForce, Record, Trace
 
 MIB = 1024 * 1024
 
 
-def summary_line(config: CacheConfig, trace: Trace) -> str:
+def summary_line(trace: Trace) -> str:
     """One line for the log: what ran, with which numbers, what it saved, what went wrong."""
     methods = " + ".join(
-        f"{method.policy.name} {method.preset} ({method.policy.describe()}; {method.source})"
-        for method in config.methods
+        f"{method.method} {method.preset} ({method.numbers}; {method.source})"
+        for method in trace.methods
     )
-    return " | ".join([config.model, methods, reuse_text(trace), saving(trace), trouble(trace)])
+    return " | ".join([trace.model, methods, reuse_text(trace), saving(trace), trouble(trace)])
 
 
-def node_text(method: Method, trace: Trace) -> str:
+def node_text(method: MethodInForce, trace: Trace) -> str:
     """A few lines for the face of a node."""
-    numbers = f"{method.preset}: {method.policy.describe()}"
+    numbers = f"{method.preset}: {method.numbers}"
     return "\n".join([reuse_text(trace), saving(trace), numbers, trouble(trace)])
 
 
@@ -36,14 +35,14 @@ def reuse_text(trace: Trace) -> str:
         f"{branch} {row['reused']} of {row['reused'] + row['computed']} reused"
         for branch, row in trace.counts().items()
     ]
-    return ", ".join(rows) or "the model was not called (compiled as a whole?): nothing cached"
+    return ", ".join(rows) or "the model was not called as expected: nothing was cached"
 
 
 def saving(trace: Trace) -> str:
     """Estimated speed-up, seconds and memory."""
-    saved = trace.summary()["estimated_seconds_saved"]
+    saved = trace.seconds * (trace.speedup() - 1)
     speed = f"about {trace.speedup():.2f}x, {saved:.1f} s saved of {trace.seconds + saved:.1f} s"
-    return f"{speed}, cache {trace.peak_bytes / MIB:.1f} MiB"
+    return f"{speed}, {trace.level} cache {trace.peak_bytes / MIB:.1f} MiB"
 
 
 def trouble(trace: Trace) -> str:

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from .branches import Chunk, Evaluation, Group
 from .call import Call
-from .config import CacheConfig
+from .config import CacheConfig, Method
 from .decision import Decision, Reason, compute, reuse
 from .forecast import Forecast, Hold
 from .schedule import Guards, Position, Schedule, guards_of
 from .shield import Result, shielded
 from .store import Store
-from .trace import Trace
+from .trace import MethodInForce, Trace
 
 
 class Run:
@@ -43,7 +43,9 @@ class Run:
         self.groups: dict[Hashable, Group] = {}
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
-        self.trace = Trace(steps=schedule.steps)
+        self.level = "hidden" if config.options.cache_level == "hidden" else "output"
+        methods = [_in_force(*pair) for pair in zip(config.methods, self.guards, strict=True)]
+        self.trace = Trace(config.model, self.level, methods, schedule.steps)
 
     def begin(self, sigma: Tensor) -> None:
         """A model evaluation starts; ``sigma`` holds its noise level, one value per sample."""
@@ -126,3 +128,14 @@ class Run:
         key = (chunk.key, self.evaluation.occurrence(chunk.key))
         separate = self.config.options.cfg_mode == "separate"
         return replace(chunk, key=key, group=key if separate else chunk.group)
+
+
+def _in_force(method: Method, guards: Guards) -> MethodInForce:
+    return MethodInForce(
+        method=method.policy.name,
+        preset=method.preset,
+        numbers=f"{method.policy.describe()}; {guards.describe()}",
+        source=method.source,
+        settings=dict(vars(method.policy)),
+        node=method.node_id,
+    )

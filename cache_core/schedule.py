@@ -66,6 +66,17 @@ class Guards:
     last_steps: int
     max_consecutive_skips: int | None
 
+    def describe(self) -> str:
+        """The guards in force, in one short phrase for logs and reports."""
+        most = self.max_consecutive_skips
+        window = (
+            ""
+            if (self.start_sigma, self.end_sigma) == (inf, 0.0)
+            else ", window " + (f"sigma {self.start_sigma:.3f} to {self.end_sigma:.3f}")
+        )
+        limit = "" if most is None else f", at most {most} reused in a row"
+        return f"first {self.warmup_steps} and last {self.last_steps} computed{limit}{window}"
+
     def forbids(self, position: Position, steps: int, skips_in_row: int) -> Reason | None:
         """The reason this evaluation has to be computed, or None when a reuse is allowed."""
         if not self.end_sigma < position.sigma <= self.start_sigma * (1 + RELATIVE_TOLERANCE):

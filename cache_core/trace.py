@@ -35,14 +35,34 @@ class Record:
     seconds: float
 
 
+@dataclass(frozen=True)
+class MethodInForce:
+    """What a run did with one applied method: the numbers it used, and where they came from.
+
+    numbers: policy and guards in words; settings: the policy's fields by name; node: the graph
+    node that shows this method's results, None outside a graph.
+    """
+
+    method: str
+    preset: str
+    numbers: str
+    source: str
+    settings: dict[str, Any]
+    node: str | None
+
+
 @dataclass
 class Trace:
     """The records of a run and its totals.
 
+    model: the recognised model. level: what was cached, ``output`` or ``hidden``.
     probe_share: what a reused evaluation still costs, as a share of a computed one (one block of
     the stack for a method that looks at block 0).
     """
 
+    model: str
+    level: str
+    methods: list[MethodInForce]
     steps: int
     probe_share: float = 0.0
     records: list[Record] = field(default_factory=list)
@@ -119,8 +139,14 @@ class Trace:
 
     def as_json(self) -> dict[str, Any]:
         """The whole trace as plain JSON values."""
-        records = [asdict(record) for record in self.records]
-        return {"version": FORMAT_VERSION, "summary": self.summary(), "records": records}
+        return {
+            "version": FORMAT_VERSION,
+            "model": self.model,
+            "cache_level": self.level,
+            "methods": [asdict(method) for method in self.methods],
+            "summary": self.summary(),
+            "records": [asdict(record) for record in self.records],
+        }
 
 
 def percentiles(ascending: list[float]) -> dict[str, float]:

@@ -11,8 +11,9 @@ import folder_paths
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
-from ...cache_core import CacheConfig, Run
+from ...cache_core import Run
 from ...cache_core.report import node_text, record_line, summary_line
+from ...cache_core.trace import Trace
 
 log = logging.getLogger(__name__)
 FOLDER = "wan_step_cache"
@@ -27,35 +28,18 @@ def report_evaluation(run: Run) -> None:
             log.log(level, "Wan Step Cache: %s", record_line(record, run.trace.steps))
 
 
-def publish(run: Run) -> None:
+def publish(trace: Trace) -> None:
     """The run is over: log it, show it on its nodes, write it to the prompt's file."""
-    config, trace = run.config, run.trace
-    log.info("Wan Step Cache: %s", summary_line(config, trace))
+    log.info("Wan Step Cache: %s", summary_line(trace))
     server = getattr(PromptServer, "instance", None)
-    if getattr(server, "client_id", None) is not None:
-        for method in config.methods:
-            if method.node_id is not None:
+    if server is not None and server.client_id is not None:
+        for method in trace.methods:
+            if method.node is not None:
                 text = node_text(method, trace)
-                server.send_progress_text(text, method.node_id, server.client_id)
+                server.send_progress_text(text, method.node, server.client_id)
     context = get_executing_context()
     if context is not None:
-        append_trace(context.prompt_id, {**described(config), **trace.as_json()})
-
-
-def described(config: CacheConfig) -> dict[str, Any]:
-    """The model and the methods with their numbers, as plain values."""
-    methods = [
-        {
-            "method": method.policy.name,
-            "preset": method.preset,
-            "numbers": method.policy.describe(),
-            "source": method.source,
-            "node": method.node_id,
-        }
-        for method in config.methods
-    ]
-    level = "hidden" if config.options.cache_level == "hidden" else "output"
-    return {"model": config.model, "cache_level": level, "methods": methods}
+        append_trace(context.prompt_id, trace.as_json())
 
 
 def append_trace(prompt_id: str, trace: dict[str, Any]) -> None:

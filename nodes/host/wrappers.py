@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...cache_core import CacheConfig, Run, Schedule
+from ...cache_core.call import Call
 from ...cache_core.shield import shielded
 from .chunks import chunks_of
 from .feedback import publish, report_evaluation
@@ -31,7 +32,7 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     options[RUN_KEY] = run
     try:
         output = executor(*args, **kwargs)
-        run.shield(lambda: publish(run))
+        run.shield(lambda: publish(run.trace))
         return output
     finally:
         options.pop(RUN_KEY, None)
@@ -66,20 +67,28 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
 
 def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """One call of the model on a batch of conditions."""
+    model = executor.class_obj
     options = args[OPTIONS_ARGUMENT] if len(args) > OPTIONS_ARGUMENT else {}
     run = run_of(options)
-    if run is None or not cacheable(executor.class_obj, options):
+    if run is None or not cacheable(model, options):
         return executor(*args, **kwargs)
-    chunks = chunks_of(executor.class_obj, args[0], options)
-    if chunks is None or run.evaluation is None:
+    call = run.shield(lambda: enter(run, model, args[0], options))
+    if call is None:
         return executor(*args, **kwargs)
-    run.trace.probe_share = 1 / len(executor.class_obj.blocks)
-    call = run.call(chunks)
     started = time.perf_counter()
-    hidden = run.config.options.cache_level == "hidden"
-    output = (forward_hidden if hidden else forward_output)(executor, list(args), kwargs, call)
+    forward = forward_hidden if run.level == "hidden" else forward_output
+    output = forward(executor, list(args), kwargs, call)
     run.shield(lambda: call.close(time.perf_counter() - started))
     return output
+
+
+def enter(run: Run, model: Any, x: torch.Tensor, options: dict[str, Any]) -> Call | None:
+    """The call of the run that this model call is, None if its rows are nobody's we know."""
+    chunks = chunks_of(model, x, options)
+    if chunks is None or run.evaluation is None:
+        return None
+    run.trace.probe_share = 1 / len(model.blocks)
+    return run.call(chunks)
 
 
 def cacheable(model: Any, options: dict[str, Any]) -> bool:

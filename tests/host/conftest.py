@@ -1,8 +1,9 @@
 """The real ComfyUI in this process."""
 
 import pytest
-from devtools.host_runtime import import_host
 from pack import load_pack
+
+from devtools.host_runtime import import_host
 
 
 @pytest.fixture(scope="session")
