@@ -4,7 +4,7 @@ from typing import get_args
 
 from comfy_api.latest import io
 
-from ..cache_core import Options
+from ..cache_core import Options, StepCacheError
 from ..cache_core.vocabulary import CacheLevel, CfgMode
 from . import inputs
 
@@ -71,13 +71,15 @@ class StepCacheOptions(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, start_percent: float, end_percent: float) -> bool | str:
-        """Refuse an empty window before anything is queued."""
-        if start_percent < end_percent:
-            return True
-        return (
-            f"start_percent ({start_percent:g}) must be below end_percent ({end_percent:g}): "
-            "lower the one or raise the other."
-        )
+        """Refuse an empty window before anything is queued.
+
+        The host leaves the ranges of the inputs named here to this check.
+        """
+        try:
+            Options(start_percent=start_percent, end_percent=end_percent)
+        except StepCacheError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(

@@ -1,0 +1,100 @@
+"""Workflows of the tiny Wan in API format, and what they left on the server."""
+
+import copy
+import json
+
+from devtools import demo_workflow
+from devtools.demo_report import psnr
+from devtools.pictures import frames
+
+APPLY, OPTIONS = "WanStepCache_FBCache", "WanStepCache_Options"
+LOW_NOISE = "tiny_wan_low_noise.safetensors"
+TEXT, SEED, STEPS = "red disc right fast", 11, 12
+
+
+def plain(text=TEXT, seed=SEED, steps=STEPS, length=17):
+    """The workflow without the cache."""
+    graph = copy.deepcopy(demo_workflow.workflow(None, text, seed, cached=False, steps=steps))
+    graph["latent"]["inputs"]["length"] = length
+    return graph
+
+
+def cached(graph=None, options=None, **settings):
+    """The workflow with Apply FBCache before the sampler; settings are the node's widgets."""
+    graph = copy.deepcopy(graph or plain())
+    inputs = {"model": ["shift", 0], "preset": "custom", "residual_diff_threshold": 0.12}
+    graph["cache"] = {"class_type": APPLY, "inputs": {**inputs, **settings}}
+    if options is not None:
+        graph["options"] = {"class_type": OPTIONS, "inputs": {**option_defaults(), **options}}
+        graph["cache"]["inputs"]["options"] = ["options", 0]
+    graph["sampler"]["inputs"]["model"] = ["cache", 0]
+    return graph
+
+
+def option_defaults():
+    """The widgets of Step Cache Options as the browser would send them."""
+    return {
+        "start_percent": 0.0,
+        "end_percent": 1.0,
+        "warmup_steps": -1,
+        "last_steps": -1,
+        "max_consecutive_skips": -1,
+        "cfg_mode": "cond",
+        "cache_level": "auto",
+        "verbose": False,
+    }
+
+
+def render(server, graph):
+    """Run a workflow: its frames [frames, height, width, 3], and the traces of its runs."""
+    prompt_id = server.queue(graph)
+    entry = server.wait(prompt_id)
+    picture = frames(server.view(**entry["outputs"]["save"]["images"][0]))
+    return picture, traces(server, prompt_id)
+
+
+def traces(server, prompt_id):
+    """What the pack wrote about a prompt, empty if it wrote nothing."""
+    path = server.base / "temp" / "wan_step_cache" / f"{prompt_id}.json"
+    if not path.exists():
+        return []
+    return json.loads(server.view(path.name, "wan_step_cache", "temp"))
+
+
+def experts(cache):
+    """Wan 2.2 as users build it: two models, two KSamplerAdvanced, one after the other."""
+    graph, switch, steps = plain(), 9, 20
+    graph["model_low"] = node("UNETLoader", unet_name=LOW_NOISE, weight_dtype="default")
+    graph["shift_low"] = node("ModelSamplingSD3", model=["model_low", 0], shift=5.0)
+    sources = ["shift", 0], ["shift_low", 0]
+    if cache:
+        graph = cached(graph, low_noise_model=["shift_low", 0])
+        sources = ["cache", 0], ["cache", 1]
+    shared = {
+        name: graph["sampler"]["inputs"][name]
+        for name in ("cfg", "sampler_name", "scheduler", "positive", "negative")
+    }
+    graph["high"] = node(
+        "KSamplerAdvanced",
+        **shared,
+        model=sources[0],
+        latent_image=["latent", 0],
+        noise_seed=SEED,
+        steps=steps,
+        add_noise="enable",
+        start_at_step=0,
+        end_at_step=switch,
+        return_with_leftover_noise="enable",
+    )
+    low = {"model": sources[1], "latent_image": ["high", 0], "add_noise": "disable"}
+    last = {"start_at_step": switch, "end_at_step": steps, "return_with_leftover_noise": "disable"}
+    graph["sampler"] = node("KSamplerAdvanced", **{**graph["high"]["inputs"], **low, **last})
+    return graph
+
+
+def node(class_type, **inputs):
+    """One node in API format."""
+    return {"class_type": class_type, "inputs": inputs}
+
+
+__all__ = ["APPLY", "OPTIONS", "cached", "experts", "frames", "plain", "psnr", "render", "traces"]
