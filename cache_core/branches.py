@@ -45,25 +45,25 @@ class Group:
         self.computed_at: int | None = None
         self.skips_in_row = 0
         self.decider: Hashable = None
-        self.states: list[Any] = []
-        self.forget()
+        self.states = self._started()
 
     def forget(self) -> None:
         """Back to knowing nothing; the count of skips goes on."""
-        self.states = [policy.start() for policy in self.policies]
+        self.computed_at, self.states = None, self._started()
 
     def observed_by(self, chunk: Chunk) -> None:
         """Metrics compare a branch with itself: another decider starts from nothing."""
         if chunk.key != self.decider:
-            self.forget()
-            self.decider = chunk.key
+            self.decider, self.states = chunk.key, self._started()
 
-    def computed(self, evaluation: int, features: Sequence[Tensor] | None) -> None:
-        """An evaluation was computed; ``features``, one per policy, if it was observed."""
+    def computed(self, evaluation: int, features: Sequence[Tensor]) -> None:
+        """An observed evaluation was computed; ``features``, one per policy."""
         self.computed_at, self.skips_in_row = evaluation, 0
-        if features is not None:
-            trios = zip(self.policies, self.states, features, strict=True)
-            self.states = [policy.computed(state, kept) for policy, state, kept in trios]
+        trios = zip(self.policies, self.states, features, strict=True)
+        self.states = [policy.computed(state, kept) for policy, state, kept in trios]
+
+    def _started(self) -> list[Any]:
+        return [policy.start() for policy in self.policies]
 
     @property
     def nbytes(self) -> int:

@@ -163,9 +163,8 @@ class Call:
         for chunk in self.chunks:
             history = self.run.store.history(chunk.key)
             history.record(position, value_of(chunk.rows), chunk.signature)
-        for group in self.groups:
-            if not self.evaluation.decisions[group].reuses:
-                self.run.group(group).computed(self.evaluation.index, self.features.get(group))
+        for group, features in self.features.items():
+            self.run.group(group).computed(self.evaluation.index, features)
         self.run.account()
 
     def _position(self) -> Position:

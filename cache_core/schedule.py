@@ -79,7 +79,8 @@ class Guards:
 
     def forbids(self, position: Position, steps: int, skips_in_row: int) -> Reason | None:
         """The reason this evaluation has to be computed, or None when a reuse is allowed."""
-        if not self.end_sigma < position.sigma <= self.start_sigma * (1 + RELATIVE_TOLERANCE):
+        least, most = (s * (1 + RELATIVE_TOLERANCE) for s in (self.end_sigma, self.start_sigma))
+        if not least < position.sigma <= most:
             return Reason.OUTSIDE_WINDOW
         if position.step < self.warmup_steps:
             return Reason.WARM_UP

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
+from math import isfinite
 from typing import Any
 
 from .decision import FAILSAFES, Action, Reason
@@ -124,7 +125,8 @@ class Trace:
 
     def summary(self) -> dict[str, Any]:
         """Totals as plain numbers and words."""
-        metrics = sorted(r.metric for r in self.records if r.metric is not None)
+        known = (r.metric for r in self.records if r.metric is not None)
+        metrics = sorted(metric for metric in known if isfinite(metric))
         return {
             "steps": self.steps,
             "evaluations": 1 + max((r.evaluation for r in self.records), default=-1),
@@ -145,8 +147,16 @@ class Trace:
             "cache_level": self.level,
             "methods": [asdict(method) for method in self.methods],
             "summary": self.summary(),
-            "records": [asdict(record) for record in self.records],
+            "records": [plain(asdict(record)) for record in self.records],
         }
+
+
+def plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields as JSON can hold them: None for what is not a finite number."""
+    return {
+        name: None if isinstance(value, float) and not isfinite(value) else value
+        for name, value in fields.items()
+    }
 
 
 def percentiles(ascending: list[float]) -> dict[str, float]:

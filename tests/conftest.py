@@ -4,5 +4,5 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-for folder in (ROOT, ROOT / "tests" / "support"):
+for folder in (ROOT, ROOT / "tests" / "support", ROOT / "tests" / "assets"):
     sys.path.append(str(folder))

@@ -96,9 +96,10 @@ class HiddenStack:
         out = self.run_block(args, extra)
         if not self.call.settled:
             self.call.observe(args["img"], out["img"])
-        self.base = out["img"].clone() if self._hosts_write() else out["img"]
-        self.restored = self.call.reuse(self.base) if self.call.reuses else None
-        if self.restored is not None:
+        self.restored = self.call.reuse(out["img"]) if self.call.reuses else None
+        if self.restored is None:
+            self.base = self.call.run.shield(lambda: self._unwritten(out["img"]))
+        else:
             self._bypass()
         return out
 
@@ -125,10 +126,11 @@ class HiddenStack:
             blocks[("double_block", index)] = _pass_through
         self.options.get("patches", {}).pop("double_block", None)
 
-    def _hosts_write(self) -> bool:
-        """True when something may write into a block's output before the head sees it."""
+    def _unwritten(self, tokens: Tensor) -> Tensor:
+        """Block 0's output, copied where something may write into it before the head sees it."""
         plain = type(self.model).__name__ == "WanModel"
-        return not plain or "double_block" in self.options.get("patches", {})
+        written = not plain or "double_block" in self.options.get("patches", {})
+        return tokens.clone() if written else tokens
 
 
 def _pass_through(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:

@@ -57,11 +57,11 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
     run = run_of(executor.class_obj.model_options.get("transformer_options", {}))
     if run is None:
         return executor(x, timestep, *args, **kwargs)
-    run.begin(timestep)
+    run.shield(lambda: run.begin(timestep))
     try:
         return executor(x, timestep, *args, **kwargs)
     finally:
-        run.end()
+        run.shield(run.end)
         run.shield(lambda: report_evaluation(run))
 
 

@@ -1,0 +1,103 @@
+"""Develop, test and try the pack with a real ComfyUI that is installed by itself.
+
+COMFYUI_PATH: use the ComfyUI in this folder instead, with its own Python (COMFYUI_PYTHON).
+WAN_STEP_CACHE_DEV_HOME: where everything is installed (default: the user's cache folder).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import checks, child, environment, hosts, serve
+from .errors import DevError
+from .progress import say
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="dev.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    demo = _command(commands, "demo", demo_command, "render without and with the cache")
+    demo.add_argument("--out", type=Path, default=Path("demo-out"), help="default: demo-out")
+    _command(commands, "test", test_command, "lint, type check and tests; or: test PYTEST_ARGS")
+    by_hand = _command(commands, "serve", serve_command, "open ComfyUI in the browser")
+    by_hand.add_argument("--port", type=int, default=serve.DEFAULT_PORT)
+    env = _command(commands, "env", env_command, "print where the environment is")
+    env.add_argument("--json", action="store_true", help="as one JSON object")
+    return top
+
+
+def _command(commands: Any, name: str, run: Command, text: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, allow_abbrev=False
+    )
+    versions = ", ".join(hosts.HOSTS)
+    made.add_argument("--comfyui", metavar="VERSION", help=f"{versions} (default {hosts.DEFAULT})")
+    made.set_defaults(run=run)
+    return made
+
+
+def demo_command(options: argparse.Namespace) -> int:
+    """Runs the demo inside the environment."""
+    found = environment.prepare(options.comfyui)
+    command = [str(found.python), "-m", "devtools.demo", "--out", str(options.out.resolve())]
+    return child.call(command, found.variables())
+
+
+def test_command(options: argparse.Namespace) -> int:
+    """Lint, types and tests."""
+    return checks.run_all(environment.prepare(options.comfyui), options.rest)
+
+
+def serve_command(options: argparse.Namespace) -> int:
+    """ComfyUI by hand."""
+    serve.require_port(options.port)
+    return serve.serve(environment.prepare(options.comfyui), options.port)
+
+
+def env_command(options: argparse.Namespace) -> int:
+    """Prints where the environment is."""
+    found = environment.prepare(options.comfyui).described()
+    if options.json:
+        print(json.dumps(found))
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in found.items()))
+    return 0
+
+
+def read_arguments() -> argparse.Namespace:
+    """The command line; what `test` does not know is for pytest."""
+    top = parser()
+    options, rest = top.parse_known_args()
+    if rest and options.command != "test":
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    return options
+
+
+def main() -> int:
+    """Runs one command and gives the exit status."""
+    child.exit_on_terminate()
+    options = read_arguments()
+    try:
+        run: Command = options.run
+        return run(options)
+    except DevError as error:
+        say(f"dev.py: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("dev.py: interrupted; run it again and it goes on.")
+        return child.INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""The nodes as saved workflows know them. Ids, names, order and types are promises."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.every_host
+
+CATEGORY = "model/patch/wan step cache"
+CHANGED = (
+    "The nodes are not what saved workflows know. Never rename or remove an input, nor change its "
+    "type; add new inputs only at the end of their section, with a default that does what was done "
+    "before; then bring this table up to date and note the change in CHANGELOG.md."
+)
+MODEL = ("model", "required", "MODEL", {})
+PRESETS = {"default": "balanced", "options": ["quality", "balanced", "fast", "custom"]}
+METRICS = ["residual_rel_l1", "hidden_rel_l1", "hidden_rel_l2"]
+GUARD = {"default": -1, "min": -1, "max": 1000}
+TWO_MODELS = [("model", "MODEL"), ("low_noise_model", "MODEL")]
+
+SNAPSHOT = {
+    "WanStepCache_FBCache": {
+        "display_name": "Apply FBCache",
+        "inputs": [
+            MODEL,
+            ("preset", "required", "COMBO", PRESETS),
+            (
+                "residual_diff_threshold", "required", "FLOAT",
+                {"default": 0.08, "min": 0.0, "max": 1.0},
+            ),
+            (
+                "metric", "optional", "COMBO",
+                {"default": "residual_rel_l1", "options": METRICS, "advanced": True},
+            ),
+            (
+                "downsample", "optional", "INT",
+                {"default": 8, "min": 1, "max": 64, "advanced": True},
+            ),
+            (
+                "ema", "optional", "FLOAT",
+                {"default": 0.0, "min": 0.0, "max": 0.99, "advanced": True},
+            ),
+            ("low_noise_model", "optional", "MODEL", {}),
+            ("options", "optional", "WANSTEPCACHE_OPTIONS", {}),
+        ],
+        "outputs": TWO_MODELS,
+    },
+    "WanStepCache_Options": {
+        "display_name": "Step Cache Options",
+        "inputs": [
+            ("start_percent", "required", "FLOAT", {"default": 0.0, "min": 0.0, "max": 1.0}),
+            ("end_percent", "required", "FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0}),
+            ("warmup_steps", "required", "INT", GUARD),
+            ("last_steps", "required", "INT", GUARD),
+            ("max_consecutive_skips", "required", "INT", GUARD),
+            (
+                "cfg_mode", "required", "COMBO",
+                {"default": "cond", "options": ["cond", "separate"]},
+            ),
+            (
+                "cache_level", "required", "COMBO",
+                {"default": "auto", "options": ["auto", "hidden", "output"]},
+            ),
+            ("verbose", "required", "BOOLEAN", {"default": False}),
+        ],
+        "outputs": [("options", "WANSTEPCACHE_OPTIONS")],
+    },
+}  # fmt: skip
+PROMISED = ("default", "min", "max", "options", "advanced")
+
+
+def inputs_of(node):
+    """(name, section, type, promises) of every input, in the order of the node."""
+    sections = ("required", "optional")
+    return [
+        (name, section, kind, {key: extra[key] for key in PROMISED if key in extra})
+        for section in sections
+        for name in node["input_order"].get(section, [])
+        for kind, extra in [node["input"][section][name]]
+    ]
+
+
+def test_the_nodes_are_those_that_saved_workflows_know(nodes):
+    assert sorted(nodes) == sorted(SNAPSHOT), CHANGED
+
+
+@pytest.mark.parametrize("node_id", SNAPSHOT)
+def test_a_node_is_what_saved_workflows_know(nodes, node_id):
+    node, promised = nodes[node_id], SNAPSHOT[node_id]
+    assert inputs_of(node) == promised["inputs"], CHANGED
+    outputs = list(zip(node["output_name"], node["output"], strict=True))
+    assert outputs == promised["outputs"], CHANGED
+    assert node["display_name"] == promised["display_name"]
+    assert node["category"] == CATEGORY
+    assert not (node["deprecated"] or node["experimental"] or node["output_node"])
+
+
+def test_every_apply_node_takes_both_experts_and_options_and_knows_itself(nodes):
+    for name, node in nodes.items():
+        if node["display_name"].startswith("Apply "):
+            assert set(node["input"]["optional"]) >= {"low_noise_model", "options"}, name
+            assert node["output"] == ["MODEL", "MODEL"], name
+            assert node["input"]["hidden"] == {"unique_id": ["UNIQUE_ID"]}, name
+
+
+def every_input(nodes):
+    return {
+        f"{node_id}.{name}": extra
+        for node_id, node in nodes.items()
+        for section in ("required", "optional")
+        for name, (_, extra) in node["input"].get(section, {}).items()
+    }
+
+
+def sentences(text):
+    """How many sentences: ends followed by a blank or nothing, so that 2.2 is none."""
+    return len(re.findall(r"[.!?](?=\s|$)", text))
+
+
+def test_every_input_is_explained_in_one_or_two_sentences(nodes):
+    tooltips = {name: extra.get("tooltip", "") for name, extra in every_input(nodes).items()}
+    assert {n: t for n, t in tooltips.items() if not 1 <= sentences(t) <= 2} == {}
+    assert {n: t for n, t in tooltips.items() if not (t.endswith(".") and len(t) > 20)} == {}
+    assert {n: t for n, t in tooltips.items() if not t.isascii()} == {}
+
+
+def test_every_number_has_bounds_that_hold_its_default(nodes):
+    numbers = {
+        n: e for n, e in every_input(nodes).items() if type(e.get("default")) in (int, float)
+    }
+    assert len(numbers) >= 8
+    for name, extra in numbers.items():
+        assert extra["min"] <= extra["default"] <= extra["max"], name
+
+
+def test_every_choice_has_a_default_among_its_options(nodes):
+    for name, extra in every_input(nodes).items():
+        if "options" in extra:
+            assert extra["default"] in extra["options"], name
+            assert len(set(extra["options"])) == len(extra["options"]) >= 2, name
+
+
+def test_every_node_can_be_found_and_says_what_it_does(nodes):
+    for node in nodes.values():
+        assert sentences(node["description"]) in (1, 2), node["name"]
+        assert len(node["search_aliases"]) >= 3, node["name"]
+        assert node["name"].startswith("WanStepCache_")

@@ -1,0 +1,147 @@
+"""Patches of other packs on the same model keep working, with and without reuse."""
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.every_host
+
+LEVELS = ("output", "hidden")
+
+
+class BlockPatch:
+    """Another pack's replacement of a block: runs it, changes its result, counts."""
+
+    def __init__(self, scale):
+        self.scale = scale
+        self.calls = 0
+
+    def __call__(self, args, extra):
+        self.calls += 1
+        return {"img": extra["original_block"](args)["img"] * self.scale}
+
+
+@pytest.fixture
+def patches():
+    return {0: BlockPatch(1.01), 2: BlockPatch(0.97)}
+
+
+@pytest.fixture
+def patched(model, patches):
+    clone = model.clone()
+    for index, patch in patches.items():
+        clone.set_model_patch_replace(patch, "dit", "double_block", index)
+    return clone
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_block_patches_compose_to_the_bit(wan, caching, model, patched, patches, level):
+    plain = wan.sample(patched)
+    assert not torch.equal(plain, wan.sample(model))
+    assert [patch.calls for patch in patches.values()] == [8, 8]
+    assert torch.equal(plain, wan.sample(caching.cached(patched, 0.0, level)))
+    assert [patch.calls for patch in patches.values()] == [16, 16]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_block_patches_put_on_after_the_cache_compose_too(
+    wan, caching, model, patched, patches, level
+):
+    plain = wan.sample(patched)
+    cached = caching.cached(model, 0.0, level)
+    for index, patch in patches.items():
+        cached.set_model_patch_replace(patch, "dit", "double_block", index)
+    assert torch.equal(plain, wan.sample(cached))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_reuse_calls_the_patch_on_block_0_and_skips_the_others(
+    wan, caching, traces, patched, patches, level
+):
+    wan.sample(caching.cached(patched, 1.0, level, max_consecutive_skips=2))
+    assert caching.actions(traces[0]) == "CRRCRRCR"
+    assert [patch.calls for patch in patches.values()] == [8, 3]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_reuse_contains_what_block_patches_did(wan, caching, traces, patched, level):
+    cached = caching.cached(patched, level=level, max_consecutive_skips=1)
+    caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5), level)
+    assert caching.actions(traces[0]) == "CR" * 5
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_reuse_contains_what_was_written_into_blocks_outputs(wan, caching, model, traces, level):
+    def add_in_place(args):
+        args["img"] += 0.1 * (args["block_index"] + 1)
+        return args
+
+    clone = model.clone()
+    clone.set_model_patch(add_in_place, "double_block")
+    plain = wan.sample(clone)
+    assert torch.equal(plain, wan.sample(caching.cached(clone, 0.0, level)))
+    cached = caching.cached(clone, level=level, max_consecutive_skips=1)
+    caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5), level)
+    assert caching.actions(traces[1]) == "CR" * 5
+
+
+@pytest.fixture
+def guided(model):
+    """Skip-layer guidance: a third pass per evaluation, of cond without block 2."""
+    from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
+
+    found = SkipLayerGuidanceDiT.execute(
+        model, scale=3.0, start_percent=0.0, end_percent=1.0, double_layers="2", single_layers=""
+    )
+    return found.args[0]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_skip_layer_guidance_composes_to_the_bit(wan, caching, model, guided, traces, level):
+    plain = wan.sample(guided)
+    assert not torch.equal(plain, wan.sample(model))
+    assert torch.equal(plain, wan.sample(caching.cached(guided, 0.0, level)))
+    assert traces[0].counts()["cond"]["computed"] == 16
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_pass_of_skip_layer_guidance_has_a_memory_of_its_own(
+    wan, caching, guided, traces, level
+):
+    cached = caching.cached(guided, level=level, max_consecutive_skips=1)
+    caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5), level)
+    assert caching.actions(traces[0]) == "CCRR" * 5
+    assert caching.actions(traces[0], "uncond") == "CR" * 5
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_context_windows_have_memories_of_their_own(wan, caching, model, traces, level):
+    from comfy_extras.nodes_context_windows import WanContextWindowsManualNode
+
+    windowed = WanContextWindowsManualNode.execute(
+        model, context_length=13, context_overlap=5, context_schedule="standard_static",
+        context_stride=1, closed_loop=False, fuse_method="pyramid", freenoise=False,
+    ).args[0]  # fmt: skip
+    size = {"size": (7, 8, 8)}
+    plain = wan.sample(windowed, **size)
+    assert not torch.equal(plain, wan.sample(model, **size))
+    assert torch.equal(plain, wan.sample(caching.cached(windowed, 0.0, level), **size))
+    windows = len(traces[0].records) // 16
+    assert windows > 1
+    cached = caching.cached(windowed, level=level, max_consecutive_skips=1)
+    caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5, **size), level)
+    assert caching.actions(traces[1]) == ("C" * windows + "R" * windows) * 5
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_regional_prompts_have_memories_of_their_own(wan, caching, model, traces, level):
+    halves = []
+    for seed, left in ((1, 0.0), (3, 0.5)):
+        tokens, extra = wan.conditioning(seed)[0]
+        area = ("percentage", 1.0, 1.0, 0.5, 0.0, 0.0, left)
+        halves.append([tokens, {**extra, "area": area, "strength": 1.0}])
+    plain = wan.sample(model, positive=halves)
+    assert torch.equal(plain, wan.sample(caching.cached(model, 0.0, level), positive=halves))
+    cached = caching.cached(model, level=level, max_consecutive_skips=1)
+    caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5, positive=halves), level)
+    assert set(caching.actions(traces[1])) == {"C", "R"}
+    assert traces[1].failsafes() == {}
