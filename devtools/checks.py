@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from . import child
 from .environment import Environment
@@ -18,7 +18,16 @@ def run_all(environment: Environment, arguments: Sequence[str]) -> int:
     """Everything, or with pytest arguments just those tests; 0 if all is well."""
     steps = [] if arguments else [("ruff", ruff()), ("mypy", mypy())]
     steps.append(("pytest", pytest(arguments)))
-    failed = [name for name, command in steps if not _passes(environment, name, command)]
+    return _status([name for name, command in steps if not _passes(environment, name, command)])
+
+
+def run_short(environments: Iterable[Environment]) -> int:
+    """The short tests that hold for every host, on each of these; 0 if all is well."""
+    command = pytest(["-m", "every_host"])
+    return _status([e.version for e in environments if not _passes(e, "pytest", command)])
+
+
+def _status(failed: Sequence[str]) -> int:
     if failed:
         say(f"dev.py: failed: {', '.join(failed)}.")
     return 1 if failed else 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -54,8 +55,12 @@ def demo_command(options: argparse.Namespace) -> int:
 
 
 def test_command(options: argparse.Namespace) -> int:
-    """Lint, types and tests."""
-    return checks.run_all(environment.prepare(options.comfyui), options.rest)
+    """Lint, types and tests; where no host and no tests are named, the short ones on every host."""
+    status = checks.run_all(environment.prepare(options.comfyui), options.rest)
+    if options.rest or options.comfyui or "COMFYUI_PATH" in os.environ:
+        return status
+    others = (environment.prepare(version) for version in hosts.HOSTS if version != hosts.DEFAULT)
+    return checks.run_short(others) or status
 
 
 def serve_command(options: argparse.Namespace) -> int:
@@ -95,7 +100,7 @@ def main() -> int:
         say(f"dev.py: {error}")
         return 1
     except KeyboardInterrupt:
-        say("dev.py: interrupted; run it again and it goes on.")
+        say("dev.py: interrupted.")
         return child.INTERRUPTED
 
 

@@ -1,23 +1,21 @@
-"""Reads the messages a ComfyUI sends over its web socket, with the standard library alone."""
+"""Collects the messages a ComfyUI sends over its web socket."""
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import socket
-import struct
 import threading
 import time
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import IO, Any
-from urllib.parse import urlsplit
+from typing import Any
+
+from websocket import ABNF, WebSocketException, create_connection
 
 from .errors import DevError
 
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 CONNECT_SECONDS = 30.0
+PROGRESS_TEXT = 3
+"""The host's number for binary messages that put text on a node."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,9 @@ class EventReader:
 
     def __init__(self, url: str, client_id: str) -> None:
         self.events: list[Event] = []
-        self.client_id = client_id
-        self._socket, self._stream = _connect(url, client_id)
+        address = f"{url.replace('http', 'ws', 1)}/ws?clientId={client_id}"
+        self._socket = create_connection(address, timeout=CONNECT_SECONDS)
+        self._socket.settimeout(None)
         self._thread = threading.Thread(target=self._collect, daemon=True)
 
     def __enter__(self) -> EventReader:
@@ -43,10 +42,8 @@ class EventReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.shutdown()
         self._thread.join()
-        self._stream.close()
-        self._socket.close()
 
     def of_type(self, kind: str) -> list[Event]:
         """The messages of one type so far."""
@@ -70,53 +67,23 @@ class EventReader:
         return bool(said) and said[-1].get("node") is None
 
     def _collect(self) -> None:
-        while (frame := _read_frame(self._stream)) is not None:
-            code, payload = frame
-            if code == PING:
-                self._socket.sendall(_masked(PONG, payload))
-            elif code == TEXT:
+        while True:
+            try:
+                code, payload = self._socket.recv_data()
+            except (WebSocketException, OSError):
+                return  # closed, by us or by the server
+            if code == ABNF.OPCODE_TEXT:
                 message = json.loads(payload)
-                data = message.get("data") or {}
-                self.events.append(Event(time.monotonic(), message["type"], data))
+                self._keep(message["type"], message.get("data") or {})
+            elif code == ABNF.OPCODE_BINARY and payload[:4] == PROGRESS_TEXT.to_bytes(4, "big"):
+                self._keep("progress_text", _progress_text(payload[4:]))
+
+    def _keep(self, kind: str, data: dict[str, Any]) -> None:
+        self.events.append(Event(time.monotonic(), kind, data))
 
 
-def _connect(url: str, client_id: str) -> tuple[socket.socket, IO[bytes]]:
-    address = urlsplit(url)
-    connection = socket.create_connection((address.hostname, address.port), CONNECT_SECONDS)
-    connection.settimeout(None)
-    key = base64.b64encode(os.urandom(16)).decode()
-    lines = (
-        f"GET /ws?clientId={client_id} HTTP/1.1",
-        f"Host: {address.netloc}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {key}",
-        "Sec-WebSocket-Version: 13",
-    )
-    connection.sendall("\r\n".join((*lines, "", "")).encode())
-    stream = connection.makefile("rb")
-    status = stream.readline().decode("latin-1").strip()
-    if " 101 " not in f"{status} ":
-        raise DevError(f"ComfyUI refused the web socket: {status}.")
-    while stream.readline().strip():
-        pass
-    return connection, stream
-
-
-def _read_frame(stream: IO[bytes]) -> tuple[int, bytes] | None:
-    """The code and payload of the next frame, None at the end of the connection."""
-    head = stream.read(2)
-    if len(head) < 2 or head[0] & 15 == CLOSE:
-        return None
-    length = head[1] & 127
-    if length > 125:
-        layout, size = ("!H", 2) if length == 126 else ("!Q", 8)
-        (length,) = struct.unpack(layout, stream.read(size))
-    return head[0] & 15, stream.read(length)
-
-
-def _masked(code: int, payload: bytes) -> bytes:
-    """A short frame from a client, with the mask that the protocol demands."""
-    mask = os.urandom(4)
-    body = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
-    return bytes((128 | code, 128 | len(payload))) + mask + body
+def _progress_text(payload: bytes) -> dict[str, Any]:
+    """Node id and text; the id comes first, after its length."""
+    size = int.from_bytes(payload[:4], "big")
+    node, text = payload[4 : 4 + size], payload[4 + size :]
+    return {"node": node.decode(), "text": text.decode()}

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import struct
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from devtools.client import ComfyClient, ExecutionFailed, PromptRejected
 from devtools.demo_report import measure, psnr, reused_cost, steps, table
 from devtools.demo_workflow import defaults
 from devtools.errors import DevError
-from devtools.events import Event, EventReader, _masked, _read_frame
+from devtools.events import Event, EventReader
 
 
 class TestServer:
@@ -71,20 +70,6 @@ class TestClient:
 
 
 class TestEvents:
-    @pytest.mark.parametrize("length", [0, 125, 126, 70000])
-    def test_frames_of_every_length(self, tmp_path, length):
-        sizes = {0: b"\x00", 125: b"\x7d", 126: struct.pack("!BH", 126, 126)}
-        head = sizes.get(length, struct.pack("!BQ", 127, 70000))
-        (tmp_path / "frame").write_bytes(b"\x81" + head + b"x" * length)
-        with (tmp_path / "frame").open("rb") as stream:
-            assert _read_frame(stream) == (1, b"x" * length)
-            assert _read_frame(stream) is None
-
-    def test_mask_is_its_own_inverse(self):
-        frame = _masked(10, b"hello")
-        body = bytes(byte ^ frame[2 + i % 4] for i, byte in enumerate(frame[6:]))
-        assert (frame[0], frame[1], body) == (0x8A, 0x85, b"hello")
-
     def test_seconds_of_each_node(self):
         reader = EventReader.__new__(EventReader)
         nodes = (("a", 1.0), ("b", 1.5), (None, 4.0))

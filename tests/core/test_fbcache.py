@@ -139,6 +139,7 @@ def test_features_are_every_nth_token_of_a_copy(metric, every):
 CANNOT_COMPARE = {
     "nothing computed yet": None,
     "another shape": torch.zeros(ROWS, TOKENS + 1, DIM),
+    "another shape of the same size": torch.zeros(TOKENS, ROWS, DIM),
     "a shape that would broadcast": torch.zeros(1, TOKENS, DIM),
     "another dtype": torch.zeros(ROWS, TOKENS, DIM, dtype=torch.float64),
 }

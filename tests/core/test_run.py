@@ -40,17 +40,15 @@ def regular(draw, most_steps=12):
 @st.composite
 def irregular(draw, most_steps=10):
     """Branches appear, vanish, repeat and change shape; two context windows."""
-    call = st.tuples(
-        st.lists(st.sampled_from(NAMES), min_size=1, max_size=3),
-        st.sampled_from([0, 0, 1]),
-        st.sampled_from([6] * 9 + [4]),
-    )
+    names_of_call = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3)
+    call = st.tuples(names_of_call, st.sampled_from([0, 0, 1]))
     layouts = draw(st.lists(st.lists(call, min_size=1, max_size=3), min_size=1, max_size=3))
     count = draw(st.integers(2, most_steps))
     return [
         [
             [Rows(name, draw(FEATURES), window, tokens) for name in names]
-            for names, window, tokens in draw(st.sampled_from(layouts))
+            for names, window in draw(st.sampled_from(layouts))
+            for tokens in [draw(st.sampled_from([6] * 9 + [4]))]
         ]
         for _ in range(count)
     ]

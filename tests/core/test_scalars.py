@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from toy import ToyModel, batched, forward, make_run, split
 from torch import Tensor
+from toy import ToyModel, batched, forward, make_run, split
 
 from cache_core import FBCache
 from cache_core.scalars import read_scalars

@@ -21,7 +21,7 @@ NOISE = 2e-5
 
 
 def naive_step(sigmas, sigma):
-    """The last step that starts at ``sigma`` or above, within rounding; the first if there is none."""
+    """The last step that starts at ``sigma`` or above, within rounding; else the first."""
     found = 0
     for step in range(len(sigmas) - 1):
         if sigmas[step] >= sigma or np.isclose(sigmas[step], sigma, rtol=1e-4, atol=0):
@@ -63,6 +63,7 @@ def test_an_evaluation_belongs_to_the_step_it_falls_in(sigma, step):
         ([0.5, 0.2, 0.1], 0.05, 1),
         ([1.0, 0.8, 0.5], 0.5, 1),  # the first half
         ([0.0, 0.0], 0.0, 0),
+        ([1.0, 0.0, 0.0], 0.0, 1),
         ([700.0, 14.6, 0.03, 0.0], 14.6, 1),
     ],
 )

@@ -37,6 +37,7 @@ records = st.lists(
     st.builds(
         record,
         evaluation=st.integers(0, 60),
+        step=st.integers(0, 30),
         branch=st.sampled_from(BRANCHES),
         reuse=st.booleans(),
         metric=st.none() | st.floats(0, 3),

@@ -61,14 +61,6 @@ def test_however_it_is_sampled(wan, caching, model, traces, level, way):
 
 
 @pytest.mark.parametrize("level", ["output", "hidden"])
-def test_with_two_prompts_combined(wan, caching, model, traces, level):
-    both = [*wan.conditioning(1), *wan.conditioning(3)]
-    cached = caching.cached(model, level=level, max_consecutive_skips=1)
-    caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=3, positive=both), level)
-    assert caching.actions(traces[0]) == "CCRR" * 3
-
-
-@pytest.mark.parametrize("level", ["output", "hidden"])
 def test_with_a_noise_level_for_every_frame(wan, caching, traces, level):
     """Image to video on the 5B model: the first frame is given, and held free of noise."""
     model = wan.random_wan(in_dim=48, out_dim=48)

@@ -71,13 +71,18 @@ def test_reuse_contains_what_block_patches_did(wan, caching, traces, patched, le
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_reuse_contains_what_was_written_into_blocks_outputs(wan, caching, model, traces, level):
+    called = []
+
     def add_in_place(args):
-        args["img"] += 0.1 * (args["block_index"] + 1)
+        called.append(args["block_index"])
+        args["img"] += torch.linspace(0, 1 + args["block_index"], wan.DIM)
         return args
 
     clone = model.clone()
     clone.set_model_patch(add_in_place, "double_block")
     plain = wan.sample(clone)
+    if not called:
+        pytest.skip("this ComfyUI calls no patches behind the blocks of Wan")
     assert torch.equal(plain, wan.sample(caching.cached(clone, 0.0, level)))
     cached = caching.cached(clone, level=level, max_consecutive_skips=1)
     caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5), level)
@@ -85,18 +90,21 @@ def test_reuse_contains_what_was_written_into_blocks_outputs(wan, caching, model
 
 
 @pytest.fixture
-def guided(model):
+def slg(model):
     """Skip-layer guidance: a third pass per evaluation, of cond without block 2."""
     from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
 
-    found = SkipLayerGuidanceDiT.execute(
-        model, scale=3.0, start_percent=0.0, end_percent=1.0, double_layers="2", single_layers=""
-    )
-    return found.args[0]
+    def guide(start_percent=0.0):
+        return SkipLayerGuidanceDiT.execute(
+            model, 3.0, start_percent, 1.0, double_layers="2", single_layers=""
+        ).args[0]
+
+    return guide
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_skip_layer_guidance_composes_to_the_bit(wan, caching, model, guided, traces, level):
+def test_skip_layer_guidance_composes_to_the_bit(wan, caching, model, slg, traces, level):
+    guided = slg()
     plain = wan.sample(guided)
     assert not torch.equal(plain, wan.sample(model))
     assert torch.equal(plain, wan.sample(caching.cached(guided, 0.0, level)))
@@ -104,44 +112,25 @@ def test_skip_layer_guidance_composes_to_the_bit(wan, caching, model, guided, tr
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_the_pass_of_skip_layer_guidance_has_a_memory_of_its_own(
-    wan, caching, guided, traces, level
-):
-    cached = caching.cached(guided, level=level, max_consecutive_skips=1)
+def test_the_pass_of_skip_layer_guidance_has_a_memory_of_its_own(wan, caching, slg, traces, level):
+    cached = caching.cached(slg(), level=level, max_consecutive_skips=1)
     caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5), level)
     assert caching.actions(traces[0]) == "CCRR" * 5
     assert caching.actions(traces[0], "uncond") == "CR" * 5
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_context_windows_have_memories_of_their_own(wan, caching, model, traces, level):
-    from comfy_extras.nodes_context_windows import WanContextWindowsManualNode
-
-    windowed = WanContextWindowsManualNode.execute(
-        model, context_length=13, context_overlap=5, context_schedule="standard_static",
-        context_stride=1, closed_loop=False, fuse_method="pyramid", freenoise=False,
-    ).args[0]  # fmt: skip
-    size = {"size": (7, 8, 8)}
-    plain = wan.sample(windowed, **size)
-    assert not torch.equal(plain, wan.sample(model, **size))
-    assert torch.equal(plain, wan.sample(caching.cached(windowed, 0.0, level), **size))
-    windows = len(traces[0].records) // 16
-    assert windows > 1
-    cached = caching.cached(windowed, level=level, max_consecutive_skips=1)
-    caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5, **size), level)
-    assert caching.actions(traces[1]) == ("C" * windows + "R" * windows) * 5
+def test_guidance_that_starts_later_starts_computed(wan, caching, slg, traces):
+    guided = slg(start_percent=0.5)
+    wan.sample(caching.cached(guided))
+    *_, last = caching.evaluations(traces[0])
+    assert [record.branch for record in last].count("cond") == 2
+    assert caching.reasons(traces[0]).count("first evaluation") == 2
+    assert traces[0].failsafes() == {}
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_regional_prompts_have_memories_of_their_own(wan, caching, model, traces, level):
-    halves = []
-    for seed, left in ((1, 0.0), (3, 0.5)):
-        tokens, extra = wan.conditioning(seed)[0]
-        area = ("percentage", 1.0, 1.0, 0.5, 0.0, 0.0, left)
-        halves.append([tokens, {**extra, "area": area, "strength": 1.0}])
-    plain = wan.sample(model, positive=halves)
-    assert torch.equal(plain, wan.sample(caching.cached(model, 0.0, level), positive=halves))
-    cached = caching.cached(model, level=level, max_consecutive_skips=1)
-    caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5, positive=halves), level)
-    assert set(caching.actions(traces[1])) == {"C", "R"}
-    assert traces[1].failsafes() == {}
+def test_a_model_being_compiled_runs_as_it_is(wan, caching, model, traces, monkeypatch, level):
+    plain = wan.sample(model)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(plain, wan.sample(caching.cached(model, 1.0, level)))
+    assert traces[0].records == []

@@ -36,6 +36,16 @@ def test_guards_left_open_are_the_presets(wan, caching, part, model, traces):
     assert [caching.actions(trace) for trace in traces] == ["CCCRCRCRCC", "CRCRCRCRCR"]
 
 
+@pytest.mark.parametrize("level", ["output", "hidden"])
+def test_a_threshold_of_0_does_not_reuse_even_where_nothing_changed(
+    wan, caching, model, traces, level
+):
+    pairs = wan.evaluated_twice(caching.cached(model, 0.0, level), steps=3)
+    assert caching.actions(traces[0]) == "C" * 6
+    assert [record.metric for record in traces[0].records if record.evaluation == 1] == [0.0, 0.0]
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
 def test_a_computed_step_says_which_guard_it_was(wan, caching, model, traces):
     options = {"warmup_steps": 2, "last_steps": 1, "max_consecutive_skips": 2}
     wan.sample(caching.cached(model, **options), 8)

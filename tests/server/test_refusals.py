@@ -1,19 +1,16 @@
 """Wrong workflows are refused with the input, the value and the remedy."""
 
-import uuid
-
 import pytest
-from graph import cached
+from graph import cached, said
 
 from devtools.client import PromptRejected
-from devtools.events import EventReader
 
 pytestmark = pytest.mark.server
 
 
 def test_an_empty_window_is_refused_before_queueing(server):
     graph = cached(options={"start_percent": 0.8, "end_percent": 0.5})
-    with pytest.raises(PromptRejected, match="`start_percent` is 0.8, but must be below `end_percent`"):
+    with pytest.raises(PromptRejected, match=r"`start_percent` is 0\.8, but must be below"):
         server.queue(graph)
 
 
@@ -44,12 +41,7 @@ def test_a_bad_option_is_refused_before_queueing(server, name, value):
 
 
 def test_the_second_output_without_a_second_model_says_what_to_connect(server):
-    graph, client = cached(), uuid.uuid4().hex
+    graph = cached()
     graph["sampler"]["inputs"]["model"] = ["cache", 1]
-    with EventReader(server.url, client) as events:
-        prompt_id = server.queue(graph, client)
-        outputs = server.wait(prompt_id)["outputs"]
-        events.wait_for_end(prompt_id)
-        said = [event.data["exception_message"] for event in events.of_type("execution_error")]
-    assert outputs == {}
-    assert any("low_noise_model" in message for message in said)
+    errors = [event.data["exception_message"] for event in said(server, graph)["execution_error"]]
+    assert any("low_noise_model" in message for message in errors)

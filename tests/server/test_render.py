@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from graph import APPLY, OPTIONS, cached, experts, plain, psnr, render
+from graph import APPLY, OPTIONS, cached, experts, plain, psnr, render, said
 
 from devtools.client import ExecutionFailed
 
@@ -87,6 +87,14 @@ def test_the_log_line_names_model_numbers_savings_and_failsafes(server):
     line = [text for text in server.log_text().splitlines() if "FBCache balanced" in text][-1]
     for word in ("Wan T2V other", "residual_rel_l1 <", "reused", "x,", "MiB", "failsafes: none"):
         assert word in line
+
+
+@pytest.mark.every_host
+def test_the_node_shows_what_the_run_did(server):
+    (text,) = said(server, cached(plain(seed=401)))["progress_text"]
+    assert text.data["node"] == "cache"
+    for word in ("of 12 reused", "saved", "custom: residual_rel_l1 < 0.12", "failsafes: none"):
+        assert word in text.data["text"]
 
 
 def wait_for_log(server, word, prompt_id):

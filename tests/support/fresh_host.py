@@ -23,7 +23,7 @@ def start_host(base):
 
 
 def look():
-    """The note: modules that loading the pack added, its nodes, its pyproject as ComfyUI reads it."""
+    """The note: the modules that the pack added, its nodes, its pyproject as ComfyUI reads it."""
     from pack import load_pack
 
     before = set(sys.modules)

@@ -2,9 +2,11 @@
 
 import copy
 import json
+import uuid
 
 from devtools import demo_workflow
 from devtools.demo_report import psnr
+from devtools.events import EventReader
 from devtools.pictures import frames
 
 APPLY, OPTIONS = "WanStepCache_FBCache", "WanStepCache_Options"
@@ -53,6 +55,16 @@ def render(server, graph):
     return picture, traces(server, prompt_id)
 
 
+def said(server, graph):
+    """Run a workflow as a browser would: the messages it got, by type."""
+    client = uuid.uuid4().hex
+    with EventReader(server.url, client) as events:
+        prompt_id = server.queue(graph, client)
+        server.wait(prompt_id)
+        events.wait_for_end(prompt_id)
+        return {kind: events.of_type(kind) for kind in ("execution_error", "progress_text")}
+
+
 def traces(server, prompt_id):
     """What the pack wrote about a prompt, empty if it wrote nothing."""
     path = server.base / "temp" / "wan_step_cache" / f"{prompt_id}.json"
@@ -97,4 +109,15 @@ def node(class_type, **inputs):
     return {"class_type": class_type, "inputs": inputs}
 
 
-__all__ = ["APPLY", "OPTIONS", "cached", "experts", "frames", "plain", "psnr", "render", "traces"]
+__all__ = [
+    "APPLY",
+    "OPTIONS",
+    "cached",
+    "experts",
+    "frames",
+    "plain",
+    "psnr",
+    "render",
+    "said",
+    "traces",
+]
