@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from .branches import Chunk, Evaluation
 from .decision import Decision, Reason, compute
+from .run import Run
 from .scalars import read_scalars
 from .schedule import Position
 from .trace import Record
-
-if TYPE_CHECKING:
-    from .run import Run
 
 
 class Call:
@@ -34,6 +32,20 @@ class Call:
         self.decisions: list[Decision] = []
         if not self._undecided():
             self._settle()
+
+    @classmethod
+    def of(cls, run: Run, chunks: Sequence[Chunk]) -> Call:
+        """A call within the run's evaluation: keys are made unique, groups are as cfg_mode says."""
+        evaluation = run.evaluation
+        if evaluation is None:
+            raise RuntimeError("A model call outside an evaluation: begin() was not called.")
+        separate = run.config.options.cfg_mode == "separate"
+        keys = [(chunk.key, evaluation.occurrence(chunk.key)) for chunk in chunks]
+        distinct = [
+            replace(chunk, key=key, group=key if separate else chunk.group)
+            for chunk, key in zip(chunks, keys, strict=True)
+        ]
+        return cls(run, evaluation, distinct)
 
     @property
     def settled(self) -> bool:

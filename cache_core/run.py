@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
 from math import isfinite
 
 from torch import Tensor
 
-from .branches import Chunk, Evaluation, Group
-from .call import Call
+from .branches import Evaluation, Group
 from .config import CacheConfig, Method
 from .decision import Decision, Reason, compute, reuse
 from .forecast import Forecast, Hold
@@ -57,12 +55,6 @@ class Run:
         """The evaluation is over."""
         self.evaluation = None
         self.trace.evaluation_ends()
-
-    def call(self, chunks: Sequence[Chunk]) -> Call:
-        """One call of the model within the evaluation, with these chunks of rows."""
-        if self.evaluation is None:
-            raise RuntimeError("A model call outside an evaluation: begin() was not called.")
-        return Call(self, self.evaluation, [self._distinct(chunk) for chunk in chunks])
 
     def close(self) -> None:
         """The sampling is over: let go of every tensor."""
@@ -121,13 +113,6 @@ class Run:
         if forbidden or not verdict.reuse:
             return compute(forbidden or Reason.ABOVE_THRESHOLD, verdict.metric)
         return reuse(policy.name, verdict.metric)
-
-    def _distinct(self, chunk: Chunk) -> Chunk:
-        """The chunk with a key unique in this evaluation, and a group of its own if separate."""
-        assert self.evaluation is not None
-        key = (chunk.key, self.evaluation.occurrence(chunk.key))
-        separate = self.config.options.cfg_mode == "separate"
-        return replace(chunk, key=key, group=key if separate else chunk.group)
 
 
 def _in_force(method: Method, guards: Guards) -> MethodInForce:

@@ -8,19 +8,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from . import pictures
 from .child import INTERRUPTED, exit_on_terminate
-from .client import Json
 from .demo_report import measure, table
-from .demo_workflow import SAMPLER, SAVE, STEPS, workflow
 from .errors import DevError
-from .events import EventReader
 from .progress import say
+from .render import Clip, Renderer
 from .server import ComfyServer
 
 JOBS = (
@@ -31,45 +27,6 @@ JOBS = (
 )
 WARM_UP_STEPS = 2
 TAKES = 2
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One render: the file as written, the time of its sampler, and its trace if cached."""
-
-    data: bytes
-    seconds: float
-    trace: Json | None
-
-
-class Renderer:
-    """Runs the demo's workflow on a server and times the sampler by the host's messages."""
-
-    def __init__(self, server: ComfyServer) -> None:
-        self.server = server
-        self.client_id = uuid.uuid4().hex
-
-    def render(self, text: str, seed: int, *, cached: bool, steps: int = STEPS) -> Clip:
-        """One clip."""
-        prompt = workflow(self.server, text, seed, cached=cached, steps=steps)
-        with EventReader(self.server.url, self.client_id) as events:
-            prompt_id = self.server.queue(prompt, self.client_id)
-            outputs = self.server.wait(prompt_id)["outputs"]
-            events.wait_for_end(prompt_id)
-            seconds = events.node_seconds(prompt_id)[SAMPLER]
-        data = self.server.view(**outputs[SAVE]["images"][0])
-        return Clip(data, seconds, read_trace(self.server, prompt_id) if cached else None)
-
-
-def read_trace(server: ComfyServer, prompt_id: str) -> Json:
-    """The trace that the pack wrote for this workflow."""
-    written = server.base / "temp" / "wan_step_cache" / f"{prompt_id}.json"
-    if not written.exists():
-        raise DevError(
-            f"The pack wrote no {written}; the end of ComfyUI's log:\n{server.log_tail()}"
-        )
-    runs: list[Json] = json.loads(written.read_text(encoding="utf-8"))
-    return runs[0]
 
 
 def render_all(server: ComfyServer) -> list[tuple[Clip, Clip]]:

@@ -12,7 +12,7 @@ from .client import Json
 if TYPE_CHECKING:
     import numpy
 
-    from .demo import Clip
+    from .render import Clip
 
     Pair = tuple[Clip, Clip]
     Frames = tuple[numpy.ndarray, numpy.ndarray]

@@ -88,7 +88,7 @@ def enter(run: Run, model: Any, x: torch.Tensor, options: dict[str, Any]) -> Cal
     if chunks is None or run.evaluation is None:
         return None
     run.trace.probe_share = 1 / len(model.blocks)
-    return run.call(chunks)
+    return Call.of(run, chunks)
 
 
 def cacheable(model: Any, options: dict[str, Any]) -> bool:

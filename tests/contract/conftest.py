@@ -14,7 +14,7 @@ def fresh(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fresh_host")
     note = folder / "note.json"
     command = [sys.executable, fresh_host.__file__, str(note), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(note.read_text())
 

@@ -109,15 +109,15 @@ def test_nothing_published_reaches_beyond_the_pack(what):
     assert found == []
 
 
-MACHINES = [
-    "/" + folder + "/" for folder in ("work", "root")
-] + ["pypi" + ".org", "python" + "hosted", "C:" + "\\Users"]  # fmt: skip
+MACHINES = ["/" + "work/", "/" + "root/", "pypi" + ".org", "python" + "hosted", "C:" + "\\Users"]
 
 
 @pytest.mark.parametrize("words", MACHINES)
 def test_no_file_names_a_machine_or_a_package_index(words):
-    pattern = re.compile(r"(?<![\w.])" + re.escape(words) if words[0] == "/" else re.escape(words))
-    assert [name for name in repository_files() if pattern.search(text_of(name))] == []
+    start = b"(?<![\\w.])" if words[0] == "/" else b""  # not inside a longer path
+    named = re.compile(start + re.escape(words.encode()))
+    files = [name for name in repository_files() if not name.endswith(".safetensors")]
+    assert [name for name in files if named.search((ROOT / name).read_bytes())] == []
 
 
 def test_files_are_small_enough_for_a_repository():

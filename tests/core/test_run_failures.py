@@ -22,6 +22,7 @@ from toy import (
 )
 
 from cache_core import FBCache
+from cache_core.call import Call
 from cache_core.decision import Reason
 
 PARTS = ("start", "features", "distance", "judge", "computed")
@@ -156,7 +157,7 @@ def test_the_whole_cache_is_dropped_on_a_failure_even_what_was_good():
     evaluate(run, batched(1.0)[0], 1.0, model)
     assert run.store.nbytes > 0
     run.begin(torch.tensor([0.9]))
-    run.call(chunks_of(batched(1.0)[0][0])).observe(*model.block_0(batched(1.0)[0][0]))
+    Call.of(run, chunks_of(batched(1.0)[0][0])).observe(*model.block_0(batched(1.0)[0][0]))
     assert run.store.nbytes == 0
     assert all(group.nbytes == 0 for group in run.groups.values())
 
@@ -183,7 +184,7 @@ def test_without_a_single_observation_everything_is_computed():
     run, model = make_run(), ToyModel()
     for sigma in run.schedule.sigmas[:3]:
         run.begin(torch.tensor([sigma]))
-        call = run.call(chunks_of([Rows("cond")]))
+        call = Call.of(run, chunks_of([Rows("cond")]))
         call.give_up(Reason.NOT_OBSERVED)
         value = model.rest([Rows("cond")])
         call.record(lambda part, value=value: value[part].clone())
@@ -207,7 +208,7 @@ def test_close_lets_go_of_every_tensor():
     for sigma, calls in zip(run.schedule.sigmas, split(1.0, 1.0, 3.0, 3.0), strict=False):
         run.begin(torch.tensor([sigma]))
         for rows in calls:
-            call = run.call(chunks_of(rows))
+            call = Call.of(run, chunks_of(rows))
             if not call.settled:
                 call.observe(*model.block_0(rows))
             if not call.reuses:

@@ -106,6 +106,14 @@ def test_prompts_are_read_whatever_their_order_case_and_punctuation():
         assert torch.equal(words.embed(text), plain)
 
 
+@pytest.mark.parametrize("text", ["disc", "blue ring", "red disc right", "red disc right fast"])
+def test_embeddings_have_unit_variance_however_many_words_there_are(text):
+    given = words.embed(text)[0][: len(words.KINDS)]
+    spread = given[given.any(dim=-1)].std(-1)
+    assert len(spread) == len(text.split())
+    torch.testing.assert_close(spread, torch.ones_like(spread), rtol=0, atol=0.06)
+
+
 def test_words_left_out_are_zeros_and_words_differ():
     assert not words.embed("").any() and not words.embed(" , ").any()
     assert words.embed("disc").any(dim=-1).sum() == 1

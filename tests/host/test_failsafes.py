@@ -6,8 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-pytestmark = pytest.mark.every_host
-
 STEPS = 6
 ROWS = 2 * (STEPS - 1)
 """Branches of all evaluations but the first, which has nothing to reuse anyway."""
@@ -92,6 +90,7 @@ FAILSAFES = {
 }
 
 
+@pytest.mark.every_host
 @pytest.mark.parametrize("level", ["output", "hidden"])
 @pytest.mark.parametrize(("sabotage", "reason", "times"), FAILSAFES.values(), ids=list(FAILSAFES))
 def test_what_is_not_as_expected_is_computed_and_counted(
@@ -106,7 +105,7 @@ def test_what_is_not_as_expected_is_computed_and_counted(
 
 BROKEN = {
     "chunks": ("nodes.host.wrappers", None, "chunks_of"),
-    "call": ("cache_core", "Run", "call"),
+    "call": ("cache_core.call", "Call", "of"),
     "decision": ("cache_core", "Run", "decide"),
     "features": ("cache_core", "FBCache", "features"),
     "distance": ("cache_core", "FBCache", "distance"),
@@ -177,6 +176,7 @@ def test_after_one_error_the_next_evaluation_starts_anew(
     assert traces[0].failsafes() == {"error": 1}
 
 
+@pytest.mark.every_host
 def test_a_sampling_that_cannot_be_followed_runs_without_the_cache(
     wan, caching, part, model, plain, traces, monkeypatch, caplog
 ):
@@ -197,6 +197,7 @@ def test_feedback_that_fails_costs_no_render(wan, caching, part, model, monkeypa
     assert torch.isfinite(expected).all()
 
 
+@pytest.mark.every_host
 def test_a_size_that_changes_within_a_sampling_is_computed(wan, caching, model, traces):
     def cropping(results):
         def function(evaluate, x, sigmas):

@@ -63,6 +63,23 @@ def test_reuse_calls_the_patch_on_block_0_and_skips_the_others(
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_the_options_of_a_model_call_stay_as_they_were(wan, caching, patched, patches, level):
+    from comfy.patcher_extension import WrappersMP
+
+    found = []
+
+    def look(executor, *args, **kwargs):
+        output = executor(*args, **kwargs)
+        found.append(args[5]["patches_replace"]["dit"])
+        return output
+
+    patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "outer", look)
+    wan.sample(caching.cached(patched, 1.0, level, max_consecutive_skips=1))
+    original = {("double_block", index): patch for index, patch in patches.items()}
+    assert found == [original] * 8
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_reuse_contains_what_block_patches_did(wan, caching, traces, patched, level):
     cached = caching.cached(patched, level=level, max_consecutive_skips=1)
     caching.assert_reuse_is_exact(wan.evaluated_twice(cached, steps=5), level)

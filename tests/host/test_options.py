@@ -6,8 +6,6 @@ from math import isclose
 import pytest
 import torch
 
-pytestmark = pytest.mark.every_host
-
 STEPS = 10
 GUARDS = {
     "none": ({}, "CRRRRRRRRR"),
@@ -46,6 +44,13 @@ def test_a_threshold_of_0_does_not_reuse_even_where_nothing_changed(
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
+def test_change_is_measured_since_the_last_computed_evaluation(wan, caching, model, traces):
+    wan.evaluated_twice(caching.cached(model, 1e-6), steps=4)
+    assert caching.actions(traces[0]) == "CR" * 4
+    again = [record.metric for record in traces[0].records if record.evaluation % 2]
+    assert again == [0.0] * 8
+
+
 def test_a_computed_step_says_which_guard_it_was(wan, caching, model, traces):
     options = {"warmup_steps": 2, "last_steps": 1, "max_consecutive_skips": 2}
     wan.sample(caching.cached(model, **options), 8)
@@ -74,6 +79,7 @@ def within(sigma, most, least):
 WINDOWS = [(0.0, 0.1), (0.0, 0.4), (0.3, 1.0), (0.25, 0.75), (0.6, 0.9), (0.9, 1.0)]
 
 
+@pytest.mark.every_host
 @pytest.mark.parametrize("level", ["output", "hidden"])
 @pytest.mark.parametrize(("start", "end"), WINDOWS)
 def test_a_window_means_the_same_in_a_whole_and_a_split_sampling(
@@ -99,12 +105,14 @@ def test_a_window_means_the_same_in_a_whole_and_a_split_sampling(
             assert (record.action.value == "reuse") is (inside[index] and index not in firsts)
 
 
+@pytest.mark.every_host
 def test_the_second_of_two_samplings_starts_anew(wan, caching, model, traces):
     sampled_in_halves(wan, caching.cached(model, warmup_steps=2, last_steps=1))
     assert [caching.actions(trace) for trace in traces] == ["CCRRC", "CCRRC"]
     assert [trace.steps for trace in traces] == [5, 5]
 
 
+@pytest.mark.every_host
 @pytest.mark.parametrize(("verbose", "lines"), [(True, 2 * STEPS), (False, 0)])
 def test_verbose_logs_every_step_and_branch(wan, caching, model, traces, caplog, verbose, lines):
     with caplog.at_level(logging.INFO):

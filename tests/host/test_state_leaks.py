@@ -124,6 +124,18 @@ def test_a_sampling_that_fails_leaves_nothing(
     assert torch.equal(wan.sample(cached), clean)
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_ctrl_c_in_code_of_the_pack_is_no_failsafe(
+    wan, caching, part, model, traces, monkeypatch, level
+):
+    def ctrl_c(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(part("cache_core").FBCache, "distance", ctrl_c)
+    assert fails(wan, caching.cached(model, level=level), KeyboardInterrupt())
+    assert traces == []
+
+
 def test_a_guider_that_outlives_its_sampling_holds_nothing(wan, caching, part, model, tensors):
     import comfy.samplers
 

@@ -12,6 +12,7 @@ import torch
 
 from cache_core import CacheConfig, FBCache, Method, Options, Run, Schedule
 from cache_core.branches import Chunk
+from cache_core.call import Call
 from cache_core.config import GuardDefaults
 
 BRANCHES = {"cond": 0, "uncond": 1, "third": 2}
@@ -83,7 +84,7 @@ def make_run(policy=None, *more, steps=20, guards=FREE, **options):
 
 def forward(run, rows, model):
     """One model call under the cache, as the host's wrappers make it: the values of its rows."""
-    call = run.call(chunks_of(rows))
+    call = Call.of(run, chunks_of(rows))
     if not call.settled:
         call.observe(*model.block_0(rows))
     value = call.reuse() if call.reuses else None
