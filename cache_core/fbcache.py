@@ -17,10 +17,6 @@ from .errors import require
 from .policy import Verdict
 from .vocabulary import Metric
 
-TINY = 1e-12
-"""Keeps a relative change finite when the reference is zero (then any change is huge)."""
-
-
 @dataclass(frozen=True)
 class FBCacheState:
     """Features of the last computed evaluation, and the running mean of the metric."""
@@ -98,14 +94,13 @@ class FBCache:
 
 
 def relative_l1(now: Tensor, reference: Tensor) -> Tensor:
-    """mean|now - reference| / mean|reference|, a scalar."""
-    return (now - reference).abs().mean() / reference.abs().mean().clamp_min(TINY)
+    """mean|now - reference| / mean|reference|, a scalar; not finite for a reference of zeros."""
+    return (now - reference).abs().mean() / reference.abs().mean()
 
 
 def relative_l2(now: Tensor, reference: Tensor) -> Tensor:
-    """||now - reference||_2 / ||reference||_2, a scalar."""
-    change = (now - reference).square().mean().sqrt()
-    return change / reference.square().mean().sqrt().clamp_min(TINY)
+    """||now - reference||_2 / ||reference||_2, a scalar; not finite for a reference of zeros."""
+    return (now - reference).square().mean().sqrt() / reference.square().mean().sqrt()
 
 
 def _comparable(a: Tensor, b: Tensor) -> bool:

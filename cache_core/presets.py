@@ -24,7 +24,7 @@ TINY = "ours, measured on the tiny test model only"
 
 GUARDS: dict[TunedPreset, GuardDefaults] = {
     "quality": GuardDefaults(warmup_ratio=0.2, last_steps=2, max_consecutive_skips=2),
-    "balanced": GuardDefaults(warmup_ratio=0.15, last_steps=1, max_consecutive_skips=3),
+    "balanced": GuardDefaults(warmup_ratio=0.2, last_steps=1, max_consecutive_skips=3),
     "fast": GuardDefaults(warmup_ratio=0.1, last_steps=1, max_consecutive_skips=4),
 }
 
@@ -44,19 +44,19 @@ FBCACHE: dict[Metric, dict[Size, Thresholds]] = {
         "14B": Thresholds(0.04, 0.06, 0.07, PUBLISHED),
         "1.3B": Thresholds(0.03, 0.035, 0.04, PUBLISHED + " (balanced: between the two)"),
         "5B": Thresholds(0.03, 0.04, 0.05, OURS),
-        "other": Thresholds(0.06, 0.10, 0.14, TINY),
+        "other": Thresholds(0.05, 0.08, 0.12, TINY),
     },
     "residual_rel_l1": {
         "14B": Thresholds(0.05, 0.08, 0.12, GENERAL),
         "1.3B": Thresholds(0.03, 0.04, 0.06, OURS),
         "5B": Thresholds(0.03, 0.04, 0.06, OURS),
-        "other": Thresholds(0.06, 0.10, 0.14, TINY),
+        "other": Thresholds(0.05, 0.08, 0.12, TINY),
     },
     "hidden_rel_l2": {
         "14B": Thresholds(0.04, 0.06, 0.07, OURS),
         "1.3B": Thresholds(0.03, 0.035, 0.04, OURS),
         "5B": Thresholds(0.03, 0.04, 0.05, OURS),
-        "other": Thresholds(0.06, 0.10, 0.14, TINY),
+        "other": Thresholds(0.05, 0.08, 0.12, TINY),
     },
 }
 

@@ -20,10 +20,10 @@ from .render import Clip, Renderer
 from .server import ComfyServer
 
 JOBS = (
-    ("red disc right fast", 11),
-    ("blue square down slow", 22),
-    ("yellow triangle left fast", 33),
-    ("green ring up slow", 44),
+    ("red disc fast", 11),
+    ("blue square slow", 22),
+    ("yellow triangle fast", 33),
+    ("green cross slow", 44),
 )
 WARM_UP_STEPS = 2
 TAKES = 2

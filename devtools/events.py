@@ -42,8 +42,9 @@ class EventReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.shutdown()
+        self._socket.abort()  # wakes the thread, which a plain close would not
         self._thread.join()
+        self._socket.shutdown()
 
     def of_type(self, kind: str) -> list[Event]:
         """The messages of one type so far."""

@@ -31,4 +31,5 @@ def import_host(path: Path | None = None, *, base: Path | None = None, cpu: bool
     args.cpu = cpu
     if base is not None:
         args.base_directory = str(base)
+    importlib.import_module("utils.extra_config")  # before another module can take that name
     importlib.import_module("comfy.model_management")

@@ -69,6 +69,7 @@ def timeline(path: Path, trace: Json, title: str) -> None:
     )
     _draw_cells(cells, records)
     _draw_metric(curve, records, threshold_of(trace))
+    curve.set_xlim(0.5, max((record["step"] for record in records), default=0) + 1.5)
     figure.suptitle(f"Wan Step Cache demo: {title}", fontsize=14)
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)

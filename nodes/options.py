@@ -49,8 +49,9 @@ class StepCacheOptions(io.ComfyNode):
                     "cfg_mode",
                     options=list(get_args(CfgMode)),
                     default="cond",
-                    tooltip="cond: the positive prompt decides for both branches. separate: each "
-                    "branch decides; batched together they are reused only if both agree.",
+                    tooltip="cond: one decision for both branches, from the positive prompt where "
+                    "they run in one batch. separate: each branch decides; in one batch they are "
+                    "reused only if both agree.",
                 ),
                 io.Combo.Input(
                     "cache_level",

@@ -14,7 +14,6 @@ def host(tmp_path_factory):
     """ComfyUI, imported; its files go to a folder of their own."""
     torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
     import_host(base=tmp_path_factory.mktemp("comfyui"))
-    import_module("utils.extra_config")  # as main.py: later, another module could take the name
 
 
 @pytest.fixture(scope="session")

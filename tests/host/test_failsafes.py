@@ -12,6 +12,12 @@ ROWS = 2 * (STEPS - 1)
 
 
 @pytest.fixture(scope="module")
+def model(wan):
+    """Two blocks are enough here, and fast."""
+    return wan.random_wan(num_layers=2)
+
+
+@pytest.fixture(scope="module")
 def plain(wan, model):
     """What the render is without the cache."""
     return wan.sample(model, STEPS)

@@ -11,7 +11,7 @@ from devtools.pictures import frames
 
 APPLY, OPTIONS = "WanStepCache_FBCache", "WanStepCache_Options"
 LOW_NOISE = "tiny_wan_low_noise.safetensors"
-TEXT, SEED, STEPS = "red disc right fast", 11, 12
+TEXT, SEED, STEPS = "red disc fast", 11, 12
 
 
 def plain(text=TEXT, seed=SEED, steps=STEPS, length=17):
