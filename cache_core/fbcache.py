@@ -17,6 +17,7 @@ from .errors import require
 from .policy import Verdict
 from .vocabulary import Metric
 
+
 @dataclass(frozen=True)
 class FBCacheState:
     """Features of the last computed evaluation, and the running mean of the metric."""

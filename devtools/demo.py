@@ -20,8 +20,8 @@ from .render import Clip, Renderer
 from .server import ComfyServer
 
 JOBS = (
-    ("red disc fast", 11),
     ("blue square slow", 22),
+    ("red disc fast", 11),
     ("yellow triangle fast", 33),
     ("green cross slow", 44),
 )
