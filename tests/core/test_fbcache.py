@@ -1,11 +1,10 @@
 """FBCache's rule, against a naive reference written from its publication."""
 
-from dataclasses import math
+import math
+from dataclasses import FrozenInstanceError, replace
 
-import FrozenInstanceError
 import numpy as np
 import pytest
-import replace
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
