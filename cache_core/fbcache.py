@@ -57,7 +57,8 @@ class FBCache:
     def describe(self) -> str:
         """The numbers in force."""
         smooth = f", ema {self.ema:g}" if self.ema else ""
-        return f"{self.metric} < {self.threshold:g}, every {self.downsample}. token{smooth}"
+        tokens = "every token" if self.downsample == 1 else f"1 token in {self.downsample}"
+        return f"{self.metric} < {self.threshold:g}, {tokens}{smooth}"
 
     def start(self) -> FBCacheState:
         """No reference yet."""

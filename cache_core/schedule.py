@@ -26,7 +26,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The sigmas of one sampling: ``steps + 1`` values, falling from noisy to clean."""
+    """The sigmas of one sampling: ``steps + 1`` values, as a rule from noisy to clean."""
 
     sigmas: tuple[float, ...]
 
@@ -51,7 +51,10 @@ class Schedule:
 
         An evaluation between two schedule points (the second stage of a two-stage sampler)
         belongs to the step it falls in, one at a schedule point to the step that starts there.
+        A schedule that rises (sampling towards noise) is read in its own direction.
         """
+        if self.sigmas[0] < self.sigmas[-1]:
+            return max(bisect_right(self.sigmas[:-1], sigma * (1 + RELATIVE_TOLERANCE)) - 1, 0)
         rising = [-value for value in self.sigmas[:-1]]
         return max(bisect_right(rising, -sigma * (1 - RELATIVE_TOLERANCE)) - 1, 0)
 

@@ -57,9 +57,16 @@ def best_pair(renderer: Renderer, text: str, seed: int) -> tuple[Clip, Clip]:
     return uncached, cached
 
 
+def make_folder(out: Path) -> None:
+    """Makes the folder for the results, before anything is rendered for it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DevError(f"--out {out} cannot be made a folder: {error.strerror}.") from None
+
+
 def write_results(out: Path, pairs: Sequence[tuple[Clip, Clip]], version: str) -> None:
     """The clips, the pictures and the report."""
-    out.mkdir(parents=True, exist_ok=True)
     uncached, cached = pairs[0]
     (out / "uncached.webp").write_bytes(uncached.data)
     (out / "cached.webp").write_bytes(cached.data)
@@ -72,6 +79,12 @@ def write_results(out: Path, pairs: Sequence[tuple[Clip, Clip]], version: str) -
     print(table(report))
 
 
+def summary_line(log: str) -> str:
+    """The newest line in which the pack sums up a sampling."""
+    lines = [line for line in log.splitlines() if "Wan Step Cache: " in line]
+    return lines[-1] if lines else "nothing"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The demo."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -80,11 +93,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say("Starting ComfyUI ...")
     exit_on_terminate()
     try:
+        make_folder(out)
         with ComfyServer() as server:
             version = server.system_stats()["system"]["comfyui_version"]
             say(f"ComfyUI {version} is up; rendering {len(JOBS)} clips twice ...")
             pairs = render_all(server)
+            said = summary_line(server.log_text())
         write_results(out, pairs, version)
+        print(f"\nWhat ComfyUI's console said about the last one:\n{said}")
     except DevError as error:
         say(f"dev.py: {error}")
         return 1

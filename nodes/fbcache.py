@@ -38,8 +38,8 @@ class ApplyFBCache(io.ComfyNode):
                     step=0.001,
                     round=0.0001,
                     tooltip="With preset custom: relative change of the first block below which a "
-                    "step is reused. Higher is faster and less exact; 0 reuses nothing and "
-                    "measures only. Wan 14B 0.05-0.12, Wan 1.3B 0.03-0.06.",
+                    "step is reused (Wan 14B 0.05-0.12, Wan 1.3B 0.03-0.06). Higher is faster and "
+                    "less exact; 0 reuses nothing and measures only.",
                 ),
                 io.Combo.Input(
                     "metric",

@@ -8,7 +8,6 @@ from ..cache_core.vocabulary import PresetName
 
 CATEGORY = "model/patch/wan step cache"
 OptionsType = io.Custom("WANSTEPCACHE_OPTIONS")
-LOW_NOISE_OUTPUT = 1
 
 
 def model() -> io.Input:

@@ -204,3 +204,10 @@ def test_the_guards_in_force_are_told_in_words():
         assert fact in words
     everything_open = Guards(inf, 0.0, 0, 0, None).describe()
     assert "at most" not in everything_open and "window" not in everything_open
+
+
+@pytest.mark.parametrize(
+    ("sigma", "step"), [(0.0, 0), (0.1, 0), (0.2, 1), (0.49999, 2), (0.5, 2), (0.9, 3), (1.0, 3)]
+)
+def test_a_rising_schedule_is_read_in_its_own_direction(sigma, step):
+    assert Schedule.of([0, 0.2, 0.5, 0.8, 1]).step_of(sigma) == step
