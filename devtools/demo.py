@@ -81,7 +81,8 @@ def write_results(out: Path, pairs: Sequence[tuple[Clip, Clip]], version: str) -
 
 def summary_line(log: str) -> str:
     """The newest line in which the pack sums up a sampling."""
-    lines = [line for line in log.splitlines() if "Wan Step Cache: " in line]
+    mark = "Wan Step Cache: "
+    lines = [mark + line.split(mark)[1] for line in log.splitlines() if mark in line]
     return lines[-1] if lines else "nothing"
 
 
