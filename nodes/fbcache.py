@@ -30,47 +30,8 @@ class ApplyFBCache(io.ComfyNode):
             inputs=[
                 inputs.model(),
                 inputs.preset(),
-                io.Float.Input(
-                    "residual_diff_threshold",
-                    default=0.08,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    round=0.0001,
-                    tooltip="With preset custom: relative change of the first block below which a "
-                    "step is reused (Wan 14B 0.05-0.12, Wan 1.3B 0.03-0.06). Higher is faster and "
-                    "less exact; 0 reuses nothing and measures only.",
-                ),
-                io.Combo.Input(
-                    "metric",
-                    options=list(get_args(Metric)),
-                    default="residual_rel_l1",
-                    optional=True,
-                    advanced=True,
-                    tooltip="What is compared: what the first block adds to its input "
-                    "(residual_rel_l1), or its output by mean absolute (hidden_rel_l1) or root "
-                    "mean square change (hidden_rel_l2).",
-                ),
-                io.Int.Input(
-                    "downsample",
-                    default=8,
-                    min=1,
-                    max=64,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Compare every n-th token. Higher needs less memory and time; the "
-                    "metric is a mean over so many values that 8 loses nothing.",
-                ),
-                io.Float.Input(
-                    "ema",
-                    default=0.0,
-                    min=0.0,
-                    max=0.99,
-                    step=0.01,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Smooths the metric over steps: the weight of its past, 0 for none.",
-                ),
+                _threshold(),
+                *_advanced(),
                 inputs.low_noise_model(),
                 inputs.options(),
             ],
@@ -102,3 +63,52 @@ class ApplyFBCache(io.ComfyNode):
             return Method(policy, guards, preset, source, cls.hidden.unique_id)
 
         return apply(method_for, model, low_noise_model, options)
+
+
+def _threshold() -> io.Input:
+    return io.Float.Input(
+        "residual_diff_threshold",
+        default=0.08,
+        min=0.0,
+        max=1.0,
+        step=0.001,
+        round=0.0001,
+        tooltip="With preset custom: relative change of the first block below which a "
+        "step is reused (Wan 14B 0.05-0.12, Wan 1.3B 0.03-0.06). Higher is faster and "
+        "less exact; 0 reuses nothing and measures only.",
+    )
+
+
+def _advanced() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "metric",
+            options=list(get_args(Metric)),
+            default="residual_rel_l1",
+            optional=True,
+            advanced=True,
+            tooltip="What is compared: what the first block adds to its input "
+            "(residual_rel_l1), or its output by mean absolute (hidden_rel_l1) or root "
+            "mean square change (hidden_rel_l2).",
+        ),
+        io.Int.Input(
+            "downsample",
+            default=8,
+            min=1,
+            max=64,
+            optional=True,
+            advanced=True,
+            tooltip="Compare every n-th token. Higher needs less memory and time; the "
+            "metric is a mean over so many values that 8 loses nothing.",
+        ),
+        io.Float.Input(
+            "ema",
+            default=0.0,
+            min=0.0,
+            max=0.99,
+            step=0.01,
+            optional=True,
+            advanced=True,
+            tooltip="Smooths the metric over steps: the weight of its past, 0 for none.",
+        ),
+    ]

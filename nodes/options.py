@@ -26,41 +26,11 @@ class StepCacheOptions(io.ComfyNode):
             "input of an Apply node; every Apply node works without it.",
             search_aliases=["step cache settings", "warm-up", "start percent", "end percent"],
             inputs=[
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Reuse from this part of the whole schedule on, 0 to 1.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Compute every step from this part of the whole schedule on, 0 to 1.",
-                ),
+                *_window(),
                 _guard("warmup_steps", "Steps always computed when a sampler starts."),
                 _guard("last_steps", "Steps always computed when a sampler ends."),
                 _guard("max_consecutive_skips", "Reused steps in a row; 0 reuses nothing."),
-                io.Combo.Input(
-                    "cfg_mode",
-                    options=list(get_args(CfgMode)),
-                    default="cond",
-                    tooltip="cond: one decision for both branches, from the positive prompt where "
-                    "they run in one batch. separate: each branch decides; in one batch they are "
-                    "reused only if both agree.",
-                ),
-                io.Combo.Input(
-                    "cache_level",
-                    options=list(get_args(CacheLevel)),
-                    default="auto",
-                    tooltip="output keeps the model's output (a few MB); hidden keeps the residual "
-                    "of its blocks (hundreds of MB on 14B) and runs the head at every step; auto "
-                    "is output.",
-                ),
+                *_ways(),
                 io.Boolean.Input(
                     "verbose",
                     default=False,
@@ -106,6 +76,48 @@ class StepCacheOptions(io.ComfyNode):
             verbose=verbose,
         )
         return io.NodeOutput(options)
+
+
+def _window() -> list[io.Input]:
+    return [
+        io.Float.Input(
+            "start_percent",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Reuse from this part of the whole schedule on, 0 to 1.",
+        ),
+        io.Float.Input(
+            "end_percent",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Compute every step from this part of the whole schedule on, 0 to 1.",
+        ),
+    ]
+
+
+def _ways() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "cfg_mode",
+            options=list(get_args(CfgMode)),
+            default="cond",
+            tooltip="cond: one decision for both branches, from the positive prompt where "
+            "they run in one batch. separate: each branch decides; in one batch they are "
+            "reused only if both agree.",
+        ),
+        io.Combo.Input(
+            "cache_level",
+            options=list(get_args(CacheLevel)),
+            default="auto",
+            tooltip="output keeps the model's output (a few MB); hidden keeps the residual "
+            "of its blocks (hundreds of MB on 14B) and runs the head at every step; auto "
+            "is output.",
+        ),
+    ]
 
 
 def _guard(name: str, tooltip: str) -> io.Input:
