@@ -98,8 +98,8 @@ def _advanced() -> list[io.Input]:
             max=64,
             optional=True,
             advanced=True,
-            tooltip="Compare every n-th token. Higher needs less memory and time; the "
-            "metric is a mean over so many values that 8 loses nothing.",
+            tooltip="Compare every n-th token. Higher needs less memory and time, "
+            "and makes the metric a mean over fewer values.",
         ),
         io.Float.Input(
             "ema",
