@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from .decision import Decision
-from .policy import Policy
+from .policy import Dynamic, Policy
 from .schedule import Position
 from .store import Signature
 
@@ -38,37 +38,44 @@ class Chunk:
 
 
 class Group:
-    """What the branches that decide together have learnt so far in a run."""
+    """What the branches that decide together have learnt so far in a run.
 
-    def __init__(self, policies: Sequence[Policy]) -> None:
+    probing: the policies that observe, by place; what they learnt belongs to one branch.
+    """
+
+    def __init__(self, policies: Sequence[Policy], probing: Mapping[int, Dynamic]) -> None:
         self.policies = policies
+        self.probing = probing
         self.computed_at: int | None = None
         self.skips_in_row = 0
         self.decider: Hashable = None
-        self.states = self._started()
+        self.states: list[Any] = [policy.start() for policy in policies]
 
     def forget(self) -> None:
         """Back to knowing nothing; the count of skips goes on."""
-        self.computed_at, self.states = None, self._started()
+        self.computed_at = None
+        self.states = [policy.start() for policy in self.policies]
 
     def observed_by(self, chunk: Chunk) -> None:
         """Metrics compare a branch with itself: another decider starts from nothing."""
         if chunk.key != self.decider:
-            self.decider, self.states = chunk.key, self._started()
+            self.decider = chunk.key
+            for which, policy in self.probing.items():
+                self.states[which] = policy.start()
 
-    def computed(self, evaluation: int, features: Sequence[Tensor]) -> None:
-        """An observed evaluation was computed; ``features``, one per policy."""
+    def computed(self, evaluation: int, features: Mapping[int, Tensor]) -> None:
+        """An evaluation was computed; ``features`` by the place of the policy that took them."""
         self.computed_at, self.skips_in_row = evaluation, 0
-        trios = zip(self.policies, self.states, features, strict=True)
-        self.states = [policy.computed(state, kept) for policy, state, kept in trios]
-
-    def _started(self) -> list[Any]:
-        return [policy.start() for policy in self.policies]
+        self.states = [
+            policy.computed(state, features.get(which))
+            for which, (policy, state) in enumerate(zip(self.policies, self.states, strict=True))
+        ]
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tensors that the policies' states hold."""
-        fields = (value for state in self.states for value in vars(state).values())
+        states = (state for which, state in enumerate(self.states) if which in self.probing)
+        fields = (value for state in states for value in vars(state).values())
         return sum(value.nbytes for value in fields if isinstance(value, Tensor))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -28,8 +28,10 @@ class Call:
         self.evaluation = evaluation
         self.chunks = chunks
         self.groups = list(dict.fromkeys(chunk.group for chunk in chunks))
-        self.features: dict[Hashable, list[Tensor]] = {}
+        self.features: dict[Hashable, dict[int, Tensor]] = {}
         self.decisions: list[Decision] = []
+        if run.idle or not run.probing:
+            self._decide_unseen()
         if not self._undecided():
             self._settle()
 
@@ -85,7 +87,8 @@ class Call:
 
     def record(self, value_of: Callable[[slice], Tensor]) -> None:
         """Keep what was computed; ``value_of(rows)`` gives a chunk's value as a fresh tensor."""
-        self.run.shield(lambda: self._record(value_of))
+        if not self.run.idle:
+            self.run.shield(lambda: self._record(value_of))
 
     def close(self, seconds: float) -> None:
         """The call took ``seconds``; write it into the trace."""
@@ -129,37 +132,53 @@ class Call:
             return Reason.NO_HISTORY
         return None
 
+    def _decide_unseen(self) -> None:
+        """Decide before the model is called, where no method of the run looks at it."""
+        for group in self._undecided():
+            decision = self._decide(group, self._position(), {})
+            self.evaluation.decisions[group] = decision
+
     def _observe(self, before: Tensor, after: Tensor) -> None:
         pending = self._undecided()
         scalars = [] if self.evaluation.position else [self.evaluation.sigma]
         distances = [self._measure(self._decider(group), before, after) for group in pending]
-        scalars += [d for several in distances for d in several if d is not None]
+        scalars += [d for several in distances for d in several.values() if d is not None]
         values = iter(read_scalars(scalars) if scalars else [])
         position = self.evaluation.position or self.run.locate(self.evaluation, next(values))
         for group, several in zip(pending, distances, strict=True):
-            known = [None if d is None else next(values) for d in several]
+            known = {which: None if d is None else next(values) for which, d in several.items()}
             self.evaluation.decisions[group] = self._decide(group, position, known)
 
     def _decide(
-        self, group: Hashable, position: Position, known: Sequence[float | None]
+        self, group: Hashable, position: Position, measured: Mapping[int, float | None]
     ) -> Decision:
         """The group's decision; it computes if its observing chunk has nothing to reuse."""
-        decision = self.run.decide(self.run.group(group), position, known)
-        lacking = self._lacks(self._decider(group)) if decision.reuses else None
+        decider = self._decider(group)
+        branch = decider.branch if self.run.config.options.cfg_mode == "separate" else 0
+        decision = self.run.decide(self.run.group(group), position, branch, measured)
+        lacking = self._lacks(decider) if decision.reuses else None
         if lacking:
             return compute(lacking, decision.metric)
         self.run.group(group).skips_in_row += decision.reuses
         return decision
 
-    def _measure(self, chunk: Chunk, before: Tensor, after: Tensor) -> list[Tensor | None]:
-        """Distances by method, on the device; the features wait until the call is computed."""
+    def _measure(self, chunk: Chunk, before: Tensor, after: Tensor) -> dict[int, Tensor | None]:
+        """Distances of the probing policies by their place, on the device.
+
+        Their features wait until the call is computed.
+        """
         group = self.run.group(chunk.group)
         group.observed_by(chunk)
-        rows = chunk.rows
-        features = [policy.features(before[rows], after[rows]) for policy in group.policies]
+        looking = self.run.probing.items()
+        features = {
+            which: policy.features(before[chunk.rows], after[chunk.rows])
+            for which, policy in looking
+        }
         self.features[chunk.group] = features
-        trios = zip(group.policies, group.states, features, strict=True)
-        return [policy.distance(state, kept) for policy, state, kept in trios]
+        return {
+            which: policy.distance(group.states[which], features[which])
+            for which, policy in looking
+        }
 
     def _decider(self, group: Hashable) -> Chunk:
         return min((c for c in self.chunks if c.group == group), key=lambda c: c.branch)
@@ -175,8 +194,8 @@ class Call:
         for chunk in self.chunks:
             history = self.run.store.history(chunk.key)
             history.record(position, value_of(chunk.rows), chunk.signature)
-        for group, features in self.features.items():
-            self.run.group(group).computed(self.evaluation.index, features)
+        for group in self.groups if not self.run.probing else self.features:
+            self.run.group(group).computed(self.evaluation.index, self.features.get(group, {}))
         self.run.account()
 
     def _position(self) -> Position:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
+from math import ceil
+from typing import Any, Protocol, get_args
 
 from .errors import require
-from .vocabulary import CacheLevel, CfgMode
-
-if TYPE_CHECKING:
-    from .policy import Policy
+from .identity import Identity
+from .policy import Policy
+from .vocabulary import CacheLevel, CfgMode, OnFewSteps
 
 
 def _one_of(literal: Any) -> str:
@@ -20,14 +20,22 @@ def _one_of(literal: Any) -> str:
 class GuardDefaults:
     """What a preset puts in place of the guards that the options leave open.
 
-    warmup_ratio: share of the run's steps always computed at its start, rounded up.
-    last_steps: steps always computed at its end.
+    warmup_ratio: share of the run's steps always computed at its start, and warmup_steps: at least
+    so many. last_steps: steps always computed at its end.
     max_consecutive_skips: reuses in a row, None for no limit.
     """
 
     warmup_ratio: float = 0.1
     last_steps: int = 1
     max_consecutive_skips: int | None = 3
+    warmup_steps: int = 0
+
+    def warmup(self, steps: int) -> int:
+        """The steps always computed at the start of a run of ``steps``.
+
+        The share is cut to whole model calls, two a step, as in MagCache's int(2 * steps * R).
+        """
+        return max(self.warmup_steps, ceil(int(2 * steps * self.warmup_ratio) / 2))
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class Options:
     cfg_mode: ``cond`` decides for every branch, or each branch decides (``separate``).
     cache_level: what is kept, ``output`` (the velocity, latent-sized) or ``hidden`` (the residual
     of the block stack); ``auto`` is ``output``.
+    on_few_steps: below ten steps, where there is little to gain and much to lose, compute
+    everything (``off``), or reuse as ever, with a warning (``warn``) or without (``allow``).
     verbose: one log line per evaluation.
     """
 
@@ -50,6 +60,7 @@ class Options:
     max_consecutive_skips: int | None = None
     cfg_mode: CfgMode = "cond"
     cache_level: CacheLevel = "auto"
+    on_few_steps: OnFewSteps = "off"
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -66,17 +77,18 @@ class Options:
         for name in ("warmup_steps", "last_steps", "max_consecutive_skips"):
             value = getattr(self, name)
             require(value is None or value >= 0, name, value, "0 or more, or left to the preset")
-        require(self.cfg_mode in get_args(CfgMode), "cfg_mode", self.cfg_mode, _one_of(CfgMode))
-        known = get_args(CacheLevel)
-        require(self.cache_level in known, "cache_level", self.cache_level, _one_of(CacheLevel))
+        words = {"cfg_mode": CfgMode, "cache_level": CacheLevel, "on_few_steps": OnFewSteps}
+        for name, literal in words.items():
+            value = getattr(self, name)
+            require(value in get_args(literal), name, value, _one_of(literal))
 
 
 @dataclass(frozen=True)
 class Method:
     """One applied method: its policy with the numbers in force, and where they came from.
 
-    source: one line saying whether the preset's numbers are published or ours.
-    node_id: the graph node that shows this method's results, None outside a graph.
+    source: one line saying whether the preset's numbers are published or ours. node_id: the graph
+    node that shows this method's results, None outside a graph. notes: what was assumed.
     """
 
     policy: Policy
@@ -84,20 +96,41 @@ class Method:
     preset: str = "custom"
     source: str = "set by hand"
     node_id: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The method's name as users know it."""
+        return self.policy.name
+
+    def resolve(self, identity: Identity) -> Method:
+        """Itself: its numbers are the same on every model."""
+        return self
+
+
+class Choice(Protocol):
+    """What a user chose on an Apply node; its numbers follow from the model, and from its run."""
+
+    @property
+    def name(self) -> str:
+        """The method's name as users know it."""
+
+    def resolve(self, identity: Identity) -> Method:
+        """The method with the numbers for this model; StepCacheError if it cannot work on it."""
 
 
 @dataclass(frozen=True)
 class CacheConfig:
     """Everything one model's cache is told: the recognised model, the methods, the options."""
 
-    model: str
-    methods: tuple[Method, ...]
+    identity: Identity
+    methods: tuple[Choice, ...]
     options: Options = Options()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CacheConfig:
         return self  # immutable: hosts that deep-copy model options share it
 
-    def with_method(self, method: Method, options: Options | None) -> CacheConfig:
+    def with_method(self, method: Choice, options: Options | None) -> CacheConfig:
         """This configuration with ``method`` added, in place of an earlier one of its kind."""
-        others = tuple(m for m in self.methods if m.policy.name != method.policy.name)
+        others = tuple(known for known in self.methods if known.name != method.name)
         return replace(self, methods=(*others, method), options=options or self.options)

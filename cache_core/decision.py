@@ -23,16 +23,21 @@ class Reason(str, Enum):
     WARM_UP = "warm-up"
     LAST_STEPS = "last steps"
     MAX_SKIPS = "max consecutive skips"
+    FEW_STEPS = "too few steps"
     JOINED = "batched with a computed branch"
     NO_HISTORY = "no history"
     CHANGED = "changed input"
     NOT_FINITE = "metric not finite"
+    NO_SIGNAL = "signal not known"
     NOT_OBSERVED = "block patch not called"
     ERROR = "error"
 
 
 FAILSAFES = frozenset(
-    {Reason.NO_HISTORY, Reason.CHANGED, Reason.NOT_FINITE, Reason.NOT_OBSERVED, Reason.ERROR}
+    {
+        *(Reason.NO_HISTORY, Reason.CHANGED, Reason.NOT_FINITE),
+        *(Reason.NO_SIGNAL, Reason.NOT_OBSERVED, Reason.ERROR),
+    }
 )
 """Reasons that mean 'something was not as expected, so it was computed': counted in every trace."""
 

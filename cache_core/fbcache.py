@@ -90,9 +90,9 @@ class FBCache:
         mean = self.ema * past + (1 - self.ema) * distance
         return Verdict(mean < self.threshold, mean), replace(state, mean=mean)
 
-    def computed(self, state: FBCacheState, features: Tensor) -> FBCacheState:
-        """The features become the reference."""
-        return replace(state, reference=features)
+    def computed(self, state: FBCacheState, features: Tensor | None) -> FBCacheState:
+        """The features become the reference; drift from an older one is still drift."""
+        return state if features is None else replace(state, reference=features)
 
 
 def relative_l1(now: Tensor, reference: Tensor) -> Tensor:

@@ -13,13 +13,49 @@ def summary_line(trace: Trace) -> str:
         f"{method.method} {method.preset} ({method.numbers}; {method.source})"
         for method in trace.methods
     )
-    return " | ".join([trace.model, methods, reuse_text(trace), saving(trace), trouble(trace)])
+    told = [reuse_text(trace), saving(trace), trouble(trace), assumptions(trace)]
+    return " | ".join(part for part in [trace.model, methods, *told] if part)
+
+
+def plan_line(trace: Trace) -> str:
+    """One line for the log before the first step: what the static methods will do."""
+    plans = " + ".join(
+        f"{method.method} {method.preset} {plan_text(method.plan)}"
+        for method in trace.methods
+        if method.plan is not None
+    )
+    return " | ".join(part for part in [trace.model, plans, *trace.notes] if part)
+
+
+def plan_text(plan: str) -> str:
+    """A plan in words: how much it computes, and which steps, counted from 1."""
+    computed = [step for step, letter in enumerate(plan, 1) if letter == "C"]
+    return f"computes {len(computed)} of {len(plan)} steps: {ranges(computed)}"
+
+
+def ranges(numbers: list[int]) -> str:
+    """Ascending whole numbers, neighbours joined: 1-3, 7, 9-10."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ", ".join("-".join(map(str, part)) for part in parts)
+
+
+def assumptions(trace: Trace) -> str:
+    """What was assumed, and what else the user should know; empty when there is nothing."""
+    notes = dict.fromkeys([*trace.notes, *(n for m in trace.methods for n in m.notes)])
+    return "; ".join(notes)
 
 
 def node_text(method: MethodInForce, trace: Trace) -> str:
     """A few lines for the face of a node."""
     numbers = f"{method.preset}: {method.numbers}"
-    return "\n".join([reuse_text(trace), saving(trace), numbers, trouble(trace)])
+    notes = "; ".join([*trace.notes, *method.notes])
+    lines = [reuse_text(trace), saving(trace), numbers, trace.model, trouble(trace), notes]
+    return "\n".join(line for line in lines if line)
 
 
 def record_line(record: Record, steps: int) -> str:

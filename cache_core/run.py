@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from math import isfinite
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from torch import Tensor
 
 from .branches import Evaluation, Group
 from .config import CacheConfig, Method
-from .decision import Decision, Reason, compute, reuse
+from .decision import Decision, Reason, compute
+from .few_steps import too_few
 from .forecast import Forecast, Hold
+from .identity import RunFacts
+from .policy import Dynamic, Static
 from .schedule import Guards, Position, Schedule, guards_of
 from .shield import Result, shielded
 from .store import Store
+from .timetable import Outlook, Timetable
 from .trace import MethodInForce, Trace
+from .vocabulary import Signal
+from .votes import foresee, vote
 
 
 class Run:
     """The state of one sampling. Created when it starts, closed when it ends, never shared.
 
-    percent_to_sigma: the host's map from percent of the whole schedule to sigma.
+    percent_to_sigma: the host's map from percent of the whole schedule to sigma. facts: what else
+    the sampling tells of itself.
+
+    policies: in order of precedence. probing: those that look at block 0 in every
+    evaluation, by place; without any, what an evaluation does is known before the model is called.
     """
 
     def __init__(
@@ -28,26 +37,55 @@ class Run:
         config: CacheConfig,
         schedule: Schedule,
         percent_to_sigma: Callable[[float], float],
+        facts: RunFacts | None = None,
     ) -> None:
         self.config = config
         self.schedule = schedule
-        self.policies = [method.policy for method in config.methods]
+        self.facts = facts or RunFacts()
+        identity = config.identity.running(self.facts)
+        self.methods = [choice.resolve(identity) for choice in config.methods]
+        self.policies = [method.policy for method in self.methods]
         self.guards: list[Guards] = [
             guards_of(config.options, method.guards, schedule.steps, percent_to_sigma)
-            for method in config.methods
+            for method in self.methods
         ]
+        self.probing = {i: p for i, p in enumerate(self.policies) if isinstance(p, Dynamic)}
+        self.timetables: dict[int, Timetable] = {}
+        self.prepared = False
         self.forecast: Forecast = Hold()
         self.store = Store(self.forecast.depth)
         self.groups: dict[Hashable, Group] = {}
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
         self.level = "hidden" if config.options.cache_level == "hidden" else "output"
-        methods = [_in_force(*pair) for pair in zip(config.methods, self.guards, strict=True)]
-        self.trace = Trace(config.model, self.level, methods, schedule.steps)
+        in_force = [_in_force(*pair) for pair in zip(self.methods, self.guards, strict=True)]
+        self.trace = Trace(identity.label, self.level, in_force, schedule.steps)
+        self.idle = self._idles()
+
+    @property
+    def behind_block_0(self) -> bool:
+        """True when a reuse starts behind block 0, which every method of the run wants to see."""
+        return len(self.probing) == len(self.policies)
+
+    def prepare(self, embed: Callable[[Sequence[float], Signal], Tensor]) -> None:
+        """Ask static methods for their distances, before the first step; ``embed``: see Outlook.
+
+        Costs one device synchronisation for each of them, none later.
+        """
+        self.prepared = True
+        sigmas = self.schedule.sigmas[:-1]
+        for which, policy in enumerate(self.policies):
+            if isinstance(policy, Static) and not self.idle:
+                table = policy.timetable(Outlook(sigmas, embed))
+                self.timetables[which] = table
+                plan = foresee(policy, self.guards[which], sigmas, table.rows[0])
+                self.trace.plans(which, plan, table.notes)
 
     def begin(self, sigma: Tensor) -> None:
         """A model evaluation starts; ``sigma`` holds its noise level, one value per sample."""
         self.evaluation = Evaluation(self.evaluations, sigma.reshape(-1)[:1])
+        if self.facts.counted and not self.probing and self.evaluations < self.schedule.steps:
+            self.evaluation.position = self._counted(self.evaluations)
         self.evaluations += 1
         self.trace.evaluation_begins()
 
@@ -64,7 +102,7 @@ class Run:
 
     def group(self, key: Hashable) -> Group:
         """The group of branches with this key."""
-        return self.groups.setdefault(key, Group(self.policies))
+        return self.groups.setdefault(key, Group(self.policies, self.probing))
 
     def locate(self, evaluation: Evaluation, sigma: float) -> Position:
         """Fix where ``evaluation`` stands, its sigma being read."""
@@ -73,11 +111,23 @@ class Run:
         return position
 
     def decide(
-        self, group: Group, position: Position, distances: Sequence[float | None]
+        self,
+        group: Group,
+        position: Position,
+        branch: int,
+        measured: Mapping[int, float | None],
     ) -> Decision:
-        """Reuse as soon as one method, in order of precedence, votes for it; else compute."""
+        """Reuse as soon as one method, in order of precedence, votes for it; else compute.
+
+        measured: the distances that probing methods found, by their place.
+        """
+        if self.idle:
+            return compute(Reason.FEW_STEPS)
         votes = [
-            self._vote(group, which, position, distance) for which, distance in enumerate(distances)
+            self._vote(group, which, position, self._distance(group, which, position, branch))
+            if which not in measured
+            else self._vote(group, which, position, measured[which])
+            for which in range(len(self.policies))
         ]
         return next((vote for vote in votes if vote.reuses), votes[0])
 
@@ -99,20 +149,34 @@ class Run:
         self.trace.failed(error)
         self.forget()
 
+    def _idles(self) -> bool:
+        few, wish = too_few(self.facts), self.config.options.on_few_steps
+        if few is None or wish == "allow":
+            return False
+        self.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
+        return wish == "off"
+
+    def _counted(self, index: int) -> Position:
+        return Position(index, index, self.schedule.sigmas[index])
+
+    def _distance(self, group: Group, which: int, position: Position, branch: int) -> float | None:
+        """A static method's distance; None before anything was computed, or without a timetable."""
+        table = self.timetables.get(which)
+        if table is None or group.computed_at is None:
+            return None
+        return table.at(branch, position.step)
+
     def _vote(
         self, group: Group, which: int, position: Position, distance: float | None
     ) -> Decision:
         policy, guards = self.policies[which], self.guards[which]
         forbidden = guards.forbids(position, self.schedule.steps, group.skips_in_row)
-        if distance is None:
-            unknown = Reason.FIRST if group.computed_at is None else Reason.CHANGED
-            return compute(forbidden or unknown)
-        if not isfinite(distance):
-            return compute(Reason.NOT_FINITE)
-        verdict, group.states[which] = policy.judge(group.states[which], distance)
-        if forbidden or not verdict.reuse:
-            return compute(forbidden or Reason.ABOVE_THRESHOLD, verdict.metric)
-        return reuse(policy.name, verdict.metric)
+        unknown = Reason.CHANGED if which in self.probing else Reason.NO_SIGNAL
+        unknown = Reason.FIRST if group.computed_at is None else unknown
+        decision, group.states[which] = vote(
+            policy, group.states[which], distance, forbidden, unknown
+        )
+        return decision
 
 
 def _in_force(method: Method, guards: Guards) -> MethodInForce:
@@ -121,6 +185,12 @@ def _in_force(method: Method, guards: Guards) -> MethodInForce:
         preset=method.preset,
         numbers=f"{method.policy.describe()}; {guards.describe()}",
         source=method.source,
-        settings=dict(vars(method.policy)),
+        settings=_plain(vars(method.policy)),
         node=method.node_id,
+        notes=method.notes,
     )
+
+
+def _plain(settings: Mapping[str, object]) -> dict[str, object]:
+    """The numbers and words among a policy's fields; curves and fits are too long for a trace."""
+    return {k: v for k, v in settings.items() if isinstance(v, str | int | float | None)}

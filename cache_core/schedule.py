@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf
+from math import inf
 
 from .config import GuardDefaults, Options
 from .decision import Reason
@@ -113,7 +113,7 @@ def guards_of(
     return Guards(
         start_sigma=float(start),
         end_sigma=float(end),
-        warmup_steps=ceil(defaults.warmup_ratio * steps) if warmup is None else warmup,
+        warmup_steps=defaults.warmup(steps) if warmup is None else warmup,
         last_steps=defaults.last_steps if last is None else last,
         max_consecutive_skips=defaults.max_consecutive_skips if most is None else most,
     )

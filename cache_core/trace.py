@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import takewhile
 from math import isfinite
 from typing import Any
@@ -41,7 +41,8 @@ class MethodInForce:
     """What a run did with one applied method: the numbers it used, and where they came from.
 
     numbers: policy and guards in words; settings: the policy's fields by name; node: the graph
-    node that shows this method's results, None outside a graph.
+    node that shows this method's results, None outside a graph. plan: of a static method, C
+    (computed) or R (reused) for every step, None before it is known. notes: what was assumed.
     """
 
     method: str
@@ -50,6 +51,8 @@ class MethodInForce:
     source: str
     settings: dict[str, Any]
     node: str | None
+    plan: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -69,6 +72,7 @@ class Trace:
     records: list[Record] = field(default_factory=list)
     peak_bytes: int = 0
     errors: int = 0
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     started: float | None = None
 
@@ -80,6 +84,15 @@ class Trace:
         """Sampling has lasted until now."""
         assert self.started is not None
         self.seconds = time.perf_counter() - self.started
+
+    def note(self, text: str) -> None:
+        """Something the user should know about the whole run."""
+        self.notes.append(text)
+
+    def plans(self, which: int, plan: str, notes: tuple[str, ...]) -> None:
+        """The plan of the method at this place, and what it had to assume."""
+        known = self.methods[which]
+        self.methods[which] = replace(known, plan=plan, notes=(*known.notes, *notes))
 
     def add(self, record: Record) -> None:
         """One branch of one evaluation is done."""
@@ -145,7 +158,8 @@ class Trace:
             "version": FORMAT_VERSION,
             "model": self.model,
             "cache_level": self.level,
-            "methods": [asdict(method) for method in self.methods],
+            "notes": self.notes,
+            "methods": [{**asdict(m), "notes": list(m.notes)} for m in self.methods],
             "summary": self.summary(),
             "records": [plain(asdict(record)) for record in self.records],
         }

@@ -6,5 +6,12 @@ from typing import Literal
 
 CfgMode = Literal["cond", "separate"]
 CacheLevel = Literal["auto", "hidden", "output"]
+OnFewSteps = Literal["off", "warn", "allow"]
 PresetName = Literal["quality", "balanced", "fast", "custom"]
+TunedPreset = Literal["quality", "balanced", "fast"]
 Metric = Literal["residual_rel_l1", "hidden_rel_l1", "hidden_rel_l2"]
+Size = Literal["1.3B", "5B", "14B", "other"]
+"""Parameters of the model, ``other`` for dimensions nobody published."""
+
+Signal = Literal["e", "e0"]
+"""The time embedding of a Wan, and its projection that modulates the blocks."""

@@ -2,8 +2,11 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .calibrate import MagCacheCalibrate
 from .fbcache import ApplyFBCache
+from .magcache import ApplyMagCache
 from .options import StepCacheOptions
+from .teacache import ApplyTeaCache
 
 
 class WanStepCacheExtension(ComfyExtension):
@@ -11,4 +14,10 @@ class WanStepCacheExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node, in the order of the menu."""
-        return [ApplyFBCache, StepCacheOptions]
+        return [
+            ApplyFBCache,
+            ApplyTeaCache,
+            ApplyMagCache,
+            MagCacheCalibrate,
+            StepCacheOptions,
+        ]

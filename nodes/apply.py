@@ -1,33 +1,49 @@
 """What every Apply node does with its models."""
 
-from collections.abc import Callable
 from typing import Any
 
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..cache_core import Method, Options
-from .host import attach, recognise
-from .host.identity import WanModel
+from ..cache_core import Identity, Options
+from ..cache_core.config import Choice
+from .host import attach, file_name, recognise
 
 MISSING_EXPERT = (
-    "The second output of the Apply node is in use, but nothing is connected to its "
-    "`low_noise_model` input. Connect the low-noise expert there, or use the first output."
+    "The second output of the node is in use, but nothing is connected to its `low_noise_model` "
+    "input. Connect the low-noise expert there, or use the first output."
 )
 
 
 def apply(
-    method_for: Callable[[WanModel], Method],
+    choice: Choice,
+    node: type[io.ComfyNode],
     model: Any,
     low_noise_model: Any | None,
     options: Options | None,
+    model_variant: str = "auto",
 ) -> io.NodeOutput:
     """Add a method, with the numbers right for each model, to one or both experts."""
-    models = (model, low_noise_model)
-    cached = [None if one is None else _attach(method_for, one, options) for one in models]
-    return io.NodeOutput(cached[0], cached[1] or ExecutionBlocker(MISSING_EXPERT))
+
+    def cached(patcher: Any, identity: Identity) -> Any:
+        return attach(patcher, identity.overridden(model_variant), choice, options)
+
+    return for_both(cached, node, model, low_noise_model)
 
 
-def _attach(method_for: Callable[[WanModel], Method], model: Any, options: Options | None) -> Any:
-    wan = recognise(model)
-    return attach(model, wan, method_for(wan), options)
+def for_both(
+    patch: Any, node: type[io.ComfyNode], model: Any, low_noise_model: Any | None
+) -> io.NodeOutput:
+    """``patch(model, identity)`` for one or both experts, as the outputs of a node."""
+    if low_noise_model is None:
+        done = patch(model, identity_of(node, model, "model"))
+        return io.NodeOutput(done, ExecutionBlocker(MISSING_EXPERT))
+    high = identity_of(node, model, "model").placed("high")
+    low = identity_of(node, low_noise_model, "low_noise_model").placed("low")
+    return io.NodeOutput(patch(model, high), patch(low_noise_model, low))
+
+
+def identity_of(node: type[io.ComfyNode], model: Any, slot: str) -> Identity:
+    """Which Wan comes into an input of the node: by its architecture, then by its file's name."""
+    hidden = node.hidden
+    return recognise(model).named(file_name(model, hidden.prompt, hidden.unique_id, slot))

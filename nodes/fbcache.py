@@ -4,13 +4,11 @@ from typing import Any, get_args
 
 from comfy_api.latest import io
 
-from ..cache_core import FBCache, Method, Options
-from ..cache_core.config import GuardDefaults
-from ..cache_core.presets import GUARDS, fbcache_threshold
+from ..cache_core import Options
+from ..cache_core.fbcache_presets import FBCacheChoice
 from ..cache_core.vocabulary import Metric, PresetName
 from . import inputs
 from .apply import apply
-from .host.identity import WanModel
 
 
 class ApplyFBCache(io.ComfyNode):
@@ -36,7 +34,7 @@ class ApplyFBCache(io.ComfyNode):
                 inputs.options(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod
@@ -52,17 +50,11 @@ class ApplyFBCache(io.ComfyNode):
         options: Options | None = None,
     ) -> io.NodeOutput:
         """Patch one or both experts."""
-
-        def method_for(wan: WanModel) -> Method:
-            threshold, source = residual_diff_threshold, "set by hand"
-            guards = GuardDefaults()
-            if preset != "custom":
-                threshold, source = fbcache_threshold(wan.size, metric, preset)
-                guards = GUARDS[preset]
-            policy = FBCache(threshold, metric, downsample, ema)
-            return Method(policy, guards, preset, source, cls.hidden.unique_id)
-
-        return apply(method_for, model, low_noise_model, options)
+        node_id = cls.hidden.unique_id
+        choice = FBCacheChoice(
+            preset, residual_diff_threshold, metric, downsample, ema, node_id=node_id
+        )
+        return apply(choice, cls, model, low_noise_model, options)
 
 
 def _threshold() -> io.Input:

@@ -5,7 +5,7 @@ from typing import get_args
 from comfy_api.latest import io
 
 from ..cache_core import Options, StepCacheError
-from ..cache_core.vocabulary import CacheLevel, CfgMode
+from ..cache_core.vocabulary import CacheLevel, CfgMode, OnFewSteps
 from . import inputs
 
 PRESET = -1
@@ -36,6 +36,7 @@ class StepCacheOptions(io.ComfyNode):
                     default=False,
                     tooltip="Write one line per step and branch to the console.",
                 ),
+                _few_steps(),
             ],
             outputs=[inputs.OptionsType.Output(display_name="options")],
         )
@@ -63,6 +64,7 @@ class StepCacheOptions(io.ComfyNode):
         cfg_mode: CfgMode,
         cache_level: CacheLevel,
         verbose: bool,
+        on_few_steps: OnFewSteps = "off",
     ) -> io.NodeOutput:
         """The options as one frozen value."""
         options = Options(
@@ -74,6 +76,7 @@ class StepCacheOptions(io.ComfyNode):
             cfg_mode=cfg_mode,
             cache_level=cache_level,
             verbose=verbose,
+            on_few_steps=on_few_steps,
         )
         return io.NodeOutput(options)
 
@@ -118,6 +121,17 @@ def _ways() -> list[io.Input]:
             "is output.",
         ),
     ]
+
+
+def _few_steps() -> io.Input:
+    return io.Combo.Input(
+        "on_few_steps",
+        options=list(get_args(OnFewSteps)),
+        default="off",
+        optional=True,
+        tooltip="Below 10 steps, or 13 at CFG 1: off computes everything, since there is little to "
+        "gain and much to lose; warn and allow reuse as ever, with and without saying so.",
+    )
 
 
 def _guard(name: str, tooltip: str) -> io.Input:

@@ -12,7 +12,7 @@ from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from ...cache_core import Run
-from ...cache_core.report import node_text, record_line, summary_line
+from ...cache_core.report import node_text, plan_line, plan_text, record_line, summary_line
 from ...cache_core.trace import Trace
 
 log = logging.getLogger(__name__)
@@ -28,15 +28,27 @@ def report_evaluation(run: Run) -> None:
             log.log(level, "Wan Step Cache: %s", record_line(record, run.trace.steps))
 
 
+def announce(trace: Trace) -> None:
+    """The first step is about to begin: say what is known of the run by now."""
+    if trace.notes or any(method.plan is not None for method in trace.methods):
+        log.info("Wan Step Cache: %s", plan_line(trace))
+    for method in trace.methods:
+        if method.plan is not None:
+            show(plan_text(method.plan), method.node)
+
+
+def show(text: str, node: str | None) -> None:
+    """Text on a node's face, for the client that queued the prompt, if there is one."""
+    server = getattr(PromptServer, "instance", None)
+    if server is not None and server.client_id is not None and node is not None:
+        server.send_progress_text(text, node, server.client_id)
+
+
 def publish(trace: Trace) -> None:
     """The run is over: log it, show it on its nodes, write it to the prompt's file."""
     log.info("Wan Step Cache: %s", summary_line(trace))
-    server = getattr(PromptServer, "instance", None)
-    if server is not None and server.client_id is not None:
-        for method in trace.methods:
-            if method.node is not None:
-                text = node_text(method, trace)
-                server.send_progress_text(text, method.node, server.client_id)
+    for method in trace.methods:
+        show(node_text(method, trace), method.node)
     context = get_executing_context()
     if context is not None:
         append_trace(context.prompt_id, trace.as_json())

@@ -53,9 +53,9 @@ def _observing(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Cal
             raise SkipRest
         return out
 
-    options, run_block = _with_patch(args[OPTIONS_ARGUMENT], block_0)
+    options, run_block = with_patch(args[OPTIONS_ARGUMENT], block_0)
     try:
-        return executor(*_with_options(args, options), **kwargs)
+        return executor(*with_options(args, options), **kwargs)
     except SkipRest:
         return None
     finally:
@@ -63,11 +63,11 @@ def _observing(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Cal
 
 
 def forward_hidden(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Call) -> Tensor:
-    """Cache the residual of the stack behind block 0: a reused call runs block 0 and the head."""
+    """Cache the residual of the block stack: a reused call runs block 0 at most, and the head."""
     stack = HiddenStack(executor.class_obj, call, args[OPTIONS_ARGUMENT])
     handle = executor.class_obj.head.register_forward_pre_hook(stack.before_head)
     try:
-        output = executor(*_with_options(args, stack.options), **kwargs)
+        output = executor(*with_options(args, stack.options), **kwargs)
     finally:
         handle.remove()
         call.give_up(Reason.NOT_OBSERVED)
@@ -77,31 +77,34 @@ def forward_hidden(executor: Any, args: list[Any], kwargs: dict[str, Any], call:
 
 
 class HiddenStack:
-    """Block 0 and the head of one forward, with the stack between them run or bypassed.
+    """The block stack of one forward, run or bypassed.
 
     Measured at the head, behind everything the host adds between and after blocks (hints, audio,
-    faces), so that the residual holds them and a reuse needs none of them to run.
+    faces), so that the residual holds them and a reuse needs none of them to run. It starts behind
+    block 0 where every method looks at that block, else in front of it.
     """
 
     def __init__(self, model: Any, call: Call, options: dict[str, Any]) -> None:
         self.model = model
         self.call = call
-        self.options, self.run_block = _with_patch(options, self.block_0)
+        self.options, self.run_block = with_patch(options, self.block_0)
         self.base: Tensor | None = None
         self.end: Tensor | None = None
         self.restored: Tensor | None = None
 
     def block_0(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-        """Run block 0, decide, and if the decision is to reuse bypass the others."""
-        out = self.run_block(args, extra)
-        if not self.call.settled:
+        """Run block 0 unless a reuse is known to need it not; decide; bypass what is reused."""
+        behind = self.call.run.behind_block_0
+        out = None if self.call.reuses and not behind else self.run_block(args, extra)
+        if out is not None and not self.call.settled:
             self.call.observe(args["img"], out["img"])
-        self.restored = self.call.reuse(out["img"]) if self.call.reuses else None
-        if self.restored is None:
-            self.base = self.call.run.shield(lambda: self._unwritten(out["img"]))
-        else:
+        base = out["img"] if behind else args["img"]
+        self.restored = self.call.reuse(base) if self.call.reuses else None
+        if self.restored is not None:
             self._bypass()
-        return out
+            return out or _pass_through(args, extra)
+        self.base = self.call.run.shield(lambda: self._unwritten(base))
+        return out or self.run_block(args, extra)
 
     def before_head(self, head: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """See what the stack made of the tokens, or put the restored ones in their place."""
@@ -137,7 +140,7 @@ def _pass_through(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]
     return {"img": args["img"]}
 
 
-def _with_patch(options: dict[str, Any], patch: Patch) -> tuple[dict[str, Any], Patch]:
+def with_patch(options: dict[str, Any], patch: Patch) -> tuple[dict[str, Any], Patch]:
     """A copy of the options with ``patch`` on block 0, and what ran block 0 until now."""
     replaced = options.get("patches_replace", {})
     blocks = dict(replaced.get("dit", {}))
@@ -152,5 +155,6 @@ def _original_block(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, An
     return extra["original_block"](args)
 
 
-def _with_options(args: list[Any], options: dict[str, Any]) -> list[Any]:
+def with_options(args: list[Any], options: dict[str, Any]) -> list[Any]:
+    """The arguments of a forward with other options."""
     return [*args[:OPTIONS_ARGUMENT], options, *args[OPTIONS_ARGUMENT + 1 :]]

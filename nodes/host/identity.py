@@ -1,38 +1,18 @@
-"""Which Wan a model is, as far as its architecture tells."""
+"""Which Wan a ModelPatcher holds, as far as its architecture tells."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from ...cache_core import StepCacheError
-from ...cache_core.presets import Size
+from ...cache_core import Identity, StepCacheError
+from ...cache_core.variants import variants_of
+from ...cache_core.vocabulary import Size
 
 SIZES: dict[tuple[int, int], Size] = {(1536, 30): "1.3B", (5120, 40): "14B", (3072, 30): "5B"}
 """Parameters by (dim, layers) of the published Wan 2.1 and 2.2 models."""
 
 
-@dataclass(frozen=True)
-class WanModel:
-    """A recognised Wan.
-
-    size: ``1.3B``, ``5B``, ``14B``, or ``other`` for dimensions nobody published.
-    kind: the host's model type: t2v, i2v, vace, camera, s2v, animate, ...
-    """
-
-    size: Size
-    kind: str
-    dim: int
-    layers: int
-
-    @property
-    def label(self) -> str:
-        """Its name in log lines and reports."""
-        shape = "" if self.size != "other" else f" (dim {self.dim}, {self.layers} layers)"
-        return f"Wan {self.kind.upper()} {self.size}{shape}"
-
-
-def identify(model: Any) -> WanModel:
+def identify(model: Any) -> Identity:
     """Recognise the Wan in a ModelPatcher; anything else raises StepCacheError."""
     diffusion_model = model.get_model_object("diffusion_model")
     if not is_wan(diffusion_model):
@@ -42,7 +22,10 @@ def identify(model: Any) -> WanModel:
         )
     config = model.model.model_config.unet_config
     dim, layers = config.get("dim", 0), len(diffusion_model.blocks)
-    return WanModel(SIZES.get((dim, layers), "other"), config.get("model_type", "t2v"), dim, layers)
+    kind, size = config.get("model_type", "t2v"), SIZES.get((dim, layers), "other")
+    last_frame = config.get("flf_pos_embed_token_number") is not None
+    variants = variants_of(kind, size, config.get("in_dim", 16), last_frame)
+    return Identity(size, kind, dim, layers, variants)
 
 
 def is_wan(diffusion_model: Any) -> bool:

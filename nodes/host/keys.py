@@ -9,6 +9,12 @@ from ...cache_core import CacheConfig, Run
 KEY = "wan_step_cache"
 """Wrappers, and the frozen configuration in a model's transformer options, are under this key."""
 
+CALIBRATE_KEY = "wan_step_cache_calibrate"
+"""Wrappers and the request of MagCache Calibrate are under this key."""
+
+MEASURE_KEY = "wan_step_cache_measurement"
+"""The measurement is under this key in the transformer options of one calibrated sampling."""
+
 RUN_KEY = "wan_step_cache_run"
 """The run is under this key in the transformer options of one sampling, and nowhere else."""
 
@@ -21,3 +27,8 @@ def config_of(model_options: dict[str, Any]) -> CacheConfig | None:
 def run_of(transformer_options: dict[str, Any]) -> Run | None:
     """The run under way, None outside a sampling of the pack's."""
     return transformer_options.get(RUN_KEY)
+
+
+def calibrating(model_options: dict[str, Any]) -> bool:
+    """True when MagCache Calibrate wants to see every step computed."""
+    return CALIBRATE_KEY in model_options.get("transformer_options", {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,20 +13,23 @@ from ...cache_core import CacheConfig, Run, Schedule
 from ...cache_core.call import Call
 from ...cache_core.shield import shielded
 from .chunks import chunks_of
-from .feedback import publish, report_evaluation
+from .facts import facts_of
+from .feedback import announce, publish, report_evaluation
 from .forward import OPTIONS_ARGUMENT, forward_hidden, forward_output
 from .identity import is_wan
-from .keys import RUN_KEY, config_of, run_of
+from .keys import RUN_KEY, calibrating, config_of, run_of
+from .time_signal import embedding_of
 
 log = logging.getLogger(__name__)
-SIGMAS_ARGUMENT = 3
+LATENT, SAMPLER, SIGMAS = 1, 2, 3
+"""Places of the arguments of OUTER_SAMPLE."""
 
 
 def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """A sampling: create its run, and whatever happens let go of it at the end."""
     guider = executor.class_obj
-    config = config_of(guider.model_options)
-    run = shielded(lambda: start_run(config, guider, args[SIGMAS_ARGUMENT]), not_followed)
+    config = None if calibrating(guider.model_options) else config_of(guider.model_options)
+    run = shielded(lambda: start_run(config, guider, args), not_followed)
     if run is None:
         return executor(*args, **kwargs)
     options = guider.model_options["transformer_options"]
@@ -39,12 +43,14 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
         run.close()
 
 
-def start_run(config: CacheConfig | None, guider: Any, sigmas: torch.Tensor) -> Run | None:
-    """A run over these sigmas, None when the pack is not applied or there is nothing to sample."""
-    if config is None or len(sigmas) < 2:
+def start_run(config: CacheConfig | None, guider: Any, args: Sequence[Any]) -> Run | None:
+    """A run of this sampling, None when the pack is not applied or there is nothing to sample."""
+    if config is None or len(args[SIGMAS]) < 2:
         return None
+    sigmas = args[SIGMAS].tolist()
+    facts = facts_of(guider, args[SAMPLER], sigmas, args[LATENT])
     sampling = guider.model_patcher.get_model_object("model_sampling")
-    return Run(config, Schedule.of(sigmas.tolist()), sampling.percent_to_sigma)
+    return Run(config, Schedule.of(sigmas), sampling.percent_to_sigma, facts)
 
 
 def not_followed(error: Exception) -> None:
@@ -57,12 +63,20 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
     run = run_of(executor.class_obj.model_options.get("transformer_options", {}))
     if run is None:
         return executor(x, timestep, *args, **kwargs)
+    if not run.prepared:
+        run.shield(lambda: prepare(run, executor.class_obj))
     run.shield(lambda: run.begin(timestep))
     try:
         return executor(x, timestep, *args, **kwargs)
     finally:
         run.shield(run.end)
         run.shield(lambda: report_evaluation(run))
+
+
+def prepare(run: Run, guider: Any) -> None:
+    """The model is loaded, the first step is about to begin: make plans, and show them."""
+    run.prepare(embedding_of(guider.model_patcher))
+    announce(run.trace)
 
 
 def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -87,7 +101,7 @@ def enter(run: Run, model: Any, x: torch.Tensor, options: dict[str, Any]) -> Cal
     chunks = chunks_of(model, x, options)
     if chunks is None or run.evaluation is None:
         return None
-    run.trace.probe_share = 1 / len(model.blocks)
+    run.trace.probe_share = 1 / len(model.blocks) if run.probing else 0.0
     return Call.of(run, chunks)
 
 

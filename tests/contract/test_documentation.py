@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cache_core.presets import FBCACHE
+from cache_core.fbcache_presets import FBCACHE
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = [("residual_rel_l1", size, row) for size, row in FBCACHE["residual_rel_l1"].items()] + [

@@ -4,10 +4,11 @@ import copy
 from dataclasses import FrozenInstanceError
 
 import pytest
+from toy import TOY
 
 from cache_core import CacheConfig, FBCache, Method, Options, StepCacheError
 from cache_core.config import GuardDefaults
-from cache_core.presets import FBCACHE, GUARDS, fbcache_threshold
+from cache_core.fbcache_presets import FBCACHE, GUARDS, fbcache_threshold
 
 REFUSED = [  # options, the input and value named, the remedy
     ({"start_percent": -0.1}, "`start_percent` is -0.1", "between 0 and 1"),
@@ -54,9 +55,9 @@ def test_errors_are_of_one_family_that_hosts_show_as_value_errors():
 
 
 def test_what_a_model_carries_is_frozen_hashable_and_shared_by_deep_copies():
-    config = CacheConfig("Wan", (Method(FBCache(0.1)),))
+    config = CacheConfig(TOY, (Method(FBCache(0.1)),))
     assert copy.deepcopy({"options": [config]})["options"][0] is config
-    assert hash(config) == hash(CacheConfig("Wan", (Method(FBCache(0.1)),)))
+    assert hash(config) == hash(CacheConfig(TOY, (Method(FBCache(0.1)),)))
     for frozen, name in ((config, "model"), (Options(), "verbose"), (config.methods[0], "preset")):
         with pytest.raises(FrozenInstanceError):
             setattr(frozen, name, "other")
@@ -70,7 +71,7 @@ class Other(FBCache):
 
 def test_methods_add_up_in_order_and_the_same_kind_replaces():
     first, other, second = Method(FBCache(0.1)), Method(Other(0.2)), Method(FBCache(0.3))
-    config = CacheConfig("Wan", ()).with_method(first, None).with_method(other, None)
+    config = CacheConfig(TOY, ()).with_method(first, None).with_method(other, None)
     assert config.methods == (first, other)
     assert config.with_method(second, None).methods == (other, second)
     assert config.methods == (first, other)
@@ -78,7 +79,7 @@ def test_methods_add_up_in_order_and_the_same_kind_replaces():
 
 def test_options_hold_until_a_later_method_brings_its_own():
     mine, later = Options(warmup_steps=3), Options(verbose=True)
-    config = CacheConfig("Wan", ()).with_method(Method(FBCache(0.1)), mine)
+    config = CacheConfig(TOY, ()).with_method(Method(FBCache(0.1)), mine)
     assert config.with_method(Method(Other(0.1)), None).options == mine
     assert config.with_method(Method(Other(0.1)), later).options == later
 

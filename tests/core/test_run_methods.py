@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toy import FREE, batched, make_run, pattern, sample, split
+from toy import FREE, TOY, batched, make_run, pattern, sample, split
 
 from cache_core import CacheConfig, FBCache, Method, Options, Run
 from cache_core.config import GuardDefaults
@@ -76,7 +76,7 @@ def test_of_several_methods_the_first_that_reuses_wins(votes, method):
 def test_each_method_keeps_its_own_guards():
     late = Method(Always("A", True), GuardDefaults(0.5, 0, None))
     early = Method(Always("B", True), FREE)
-    config = CacheConfig("toy", (late, early), Options(last_steps=1))
+    config = CacheConfig(TOY, (late, early), Options(last_steps=1))
     run = Run(config, make_run(steps=6).schedule, lambda percent: 1 - percent)
     sample(run, batched(*[1.0] * 6))
     used = [r.method for r in run.trace.records if r.branch == "cond"]

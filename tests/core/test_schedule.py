@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cache_core import Options, Schedule, StepCacheError
 from cache_core.config import GuardDefaults
 from cache_core.decision import Reason
-from cache_core.presets import GUARDS
+from cache_core.fbcache_presets import GUARDS
 from cache_core.schedule import Guards, Position, guards_of
 
 FALLING = Schedule.of([1.0, 0.8, 0.5, 0.2, 0.0])
@@ -137,10 +137,18 @@ def test_guards_forbid_with_their_reason(guards, sigma, step, skips, reason):
 
 
 @pytest.mark.parametrize("ratio", ["0", "0.05", "0.1", "0.15", "0.2", "0.25", "1"])
-def test_the_warm_up_ratio_is_rounded_up(ratio):
+def test_the_warm_up_ratio_counts_whole_model_calls(ratio):
     for steps in range(1, 101):
         guards = guards_of(Options(), GuardDefaults(float(ratio)), steps, flow(1.0))
-        assert guards.warmup_steps == ceil(Fraction(ratio) * steps)
+        calls = [call for call in range(2 * steps) if call < int(2 * steps * float(ratio))]
+        assert guards.warmup_steps == len({call // 2 for call in calls})
+
+
+def test_a_preset_can_ask_for_a_number_of_warm_up_steps():
+    for ratio, steps, expected in ((0.0, 20, 5), (0.2, 20, 5), (0.5, 20, 10), (0.0, 3, 5)):
+        preset = GuardDefaults(ratio, warmup_steps=5)
+        assert guards_of(Options(), preset, steps, flow(1.0)).warmup_steps == expected
+        assert guards_of(Options(warmup_steps=1), preset, steps, flow(1.0)).warmup_steps == 1
 
 
 @pytest.mark.parametrize("preset", [*GUARDS.values(), GuardDefaults()])

@@ -95,7 +95,8 @@ def test_percentiles_by_example():
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_only_the_unexpected_counts_as_a_failsafe(reason):
-    unexpected = {"no history", "changed input", "metric not finite", "block patch not called"}
+    unexpected = {"no history", "changed input", "metric not finite"}
+    unexpected |= {"signal not known", "block patch not called"}
     made = trace(record(reason=reason), record(reason=reason))
     if reason is Reason.ERROR:
         assert made.failsafes() == {"error": 2}
@@ -153,7 +154,9 @@ def test_a_trace_survives_json_word_for_word():
     made.seconds = 4.0
     read = json.loads(json.dumps(made.as_json(), allow_nan=False))
     assert read == made.as_json()
-    assert list(read) == ["version", "model", "cache_level", "methods", "summary", "records"]
+    assert list(read) == [
+        *("version", "model", "cache_level", "notes", "methods", "summary", "records"),
+    ]
     assert (read["version"], read["model"]) == (FORMAT_VERSION, "Wan T2V 14B")
     assert read["cache_level"] == "output"
     assert read["methods"][0]["settings"] == {"threshold": 0.1}

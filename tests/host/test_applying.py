@@ -17,7 +17,8 @@ def apply(part):
     node = part("nodes.fbcache").ApplyFBCache
 
     def execute(model, preset="custom", residual_diff_threshold=0.08, node_id="7", **more):
-        clone = node.PREPARE_CLASS_CLONE({"hidden_inputs": {io.Hidden.unique_id: node_id}})
+        hidden = {io.Hidden.unique_id: node_id, io.Hidden.prompt: {}}
+        clone = node.PREPARE_CLASS_CLONE({"hidden_inputs": hidden})
         return clone.EXECUTE_NORMALIZED(
             model=model, preset=preset, residual_diff_threshold=residual_diff_threshold, **more
         ).args
@@ -35,7 +36,7 @@ def test_the_node_caches_a_clone(wan, apply, config, model, traces):
     assert cached is not model
     assert cached.model is model.model
     assert config(model) is None
-    wan.sample(cached)
+    wan.sample(cached, steps=10)
     assert traces[0].counts()["cond"]["reused"] > 0
     assert traces[0].methods[0].node == "7"
     assert traces[0].methods[0].settings["threshold"] == 1.0
@@ -48,7 +49,7 @@ def test_a_threshold_of_0_reuses_nothing(wan, apply, model, traces):
 
 @pytest.mark.parametrize("preset", ["quality", "balanced", "fast"])
 def test_a_preset_puts_its_own_numbers_in_place(wan, apply, part, model, traces, preset):
-    presets = part("cache_core.presets")
+    presets = part("cache_core.fbcache_presets")
     wan.sample(apply(model, preset, residual_diff_threshold=0.9)[0], steps=10)
     method = traces[0].methods[0]
     threshold, source = presets.fbcache_threshold("other", "residual_rel_l1", preset)
@@ -68,10 +69,11 @@ def test_a_second_expert_is_cached_with_its_own_numbers(wan, apply, part, config
     other = wan.random_wan(seed=7, num_layers=2)
     high, low = apply(model, residual_diff_threshold=1.0, low_noise_model=other)
     assert (high.model, low.model) == (model.model, other.model)
-    assert "4 layers" in config(high).model
-    assert "2 layers" in config(low).model
+    assert (config(high).identity.layers, config(low).identity.layers) == (4, 2)
+    assert "high noise" in config(high).identity.label
+    assert "low noise" in config(low).identity.label
     for patcher, original in ((high, model), (low, other)):
-        assert not torch.equal(wan.sample(patcher), wan.sample(original))
+        assert not torch.equal(wan.sample(patcher, 10), wan.sample(original, 10))
     assert [trace.probe_share for trace in traces] == [1 / 4, 1 / 2]
 
 
@@ -85,13 +87,13 @@ def test_applied_twice_the_later_node_counts(wan, apply, config, model, traces, 
     assert torch.equal(wan.sample(twice), wan.sample(model))
     assert len(traces) == 1
     assert len(traces[0].records) == 16
-    wan.sample(once)
+    wan.sample(once, steps=10)
     assert traces[1].counts()["cond"]["reused"] > 0
 
 
 def test_options_of_the_options_node_are_obeyed(wan, apply, part, caching, model, traces):
     node = part("nodes.options").StepCacheOptions
-    options = node.execute(0.0, 1.0, 2, 1, -1, "cond", "hidden", False).args[0]
+    options = node.execute(0.0, 1.0, 2, 1, -1, "cond", "hidden", False, "allow").args[0]
     wan.sample(apply(model, residual_diff_threshold=1.0, options=options)[0])
     assert caching.actions(traces[0]) == "CCRRRCRC"
     assert traces[0].level == "hidden"
@@ -119,8 +121,8 @@ def test_a_model_that_is_no_wan_is_refused_by_name(apply, part, model, second):
 
 def test_the_log_says_what_a_run_did(wan, apply, model, caplog):
     with caplog.at_level(logging.INFO):
-        wan.sample(apply(model, residual_diff_threshold=1.0)[0])
+        wan.sample(apply(model, residual_diff_threshold=1.0)[0], steps=10)
     lines = [r.getMessage() for r in caplog.records if "reused" in r.getMessage()]
     assert len(lines) == 1
-    for words in ("FBCache custom", "residual_rel_l1 < 1", "cond ", " of 8 reused", "failsafes"):
+    for words in ("FBCache custom", "residual_rel_l1 < 1", "cond ", " of 10 reused", "failsafes"):
         assert words in lines[0]

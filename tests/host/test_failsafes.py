@@ -75,13 +75,13 @@ def changing(field):
 def not_called(part, patch):
     """Another pack between ours and the model takes our block patch out."""
     forward = part("nodes.host.forward")
-    with_patch = forward._with_patch
+    with_patch = forward.with_patch
 
     def without(options, block_0):
         copied, run_block = with_patch(options, block_0)
         return {**copied, "patches_replace": {}}, run_block
 
-    patch(forward, "_with_patch", without)
+    patch(forward, "with_patch", without)
 
 
 FAILSAFES = {

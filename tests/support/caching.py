@@ -15,6 +15,7 @@ LETTER = {"compute": "C", "reuse": "R"}
 def cached(model, threshold=1.0, level="output", guards=UNGUARDED, **options):
     """A clone with FBCache: threshold 1 reuses as soon as no guard forbids it."""
     method = Method(FBCache(threshold), guards)
+    options.setdefault("on_few_steps", "allow")
     return attach(model, recognise(model), method, Options(cache_level=level, **options))
 
 

@@ -10,14 +10,16 @@ from itertools import count
 
 import torch
 
-from cache_core import CacheConfig, FBCache, Method, Options, Run, Schedule
+from cache_core import CacheConfig, FBCache, Identity, Method, Options, Run, Schedule
 from cache_core.branches import Chunk
 from cache_core.call import Call
 from cache_core.config import GuardDefaults
+from cache_core.variants import variants_of
 
 BRANCHES = {"cond": 0, "uncond": 1, "third": 2}
 DIM = 4
 BATCH = 2
+TOY = Identity("other", "t2v", DIM, 1, variants_of("t2v", "other", 16, False))
 FREE = GuardDefaults(warmup_ratio=0.0, last_steps=0, max_consecutive_skips=None)
 
 
@@ -79,7 +81,7 @@ def make_run(policy=None, *more, steps=20, guards=FREE, **options):
     policies = (policy or FBCache(0.1, downsample=1), *more)
     methods = tuple(Method(policy, guards) for policy in policies)
     schedule = Schedule.of(torch.linspace(1, 0, steps + 1).tolist())
-    return Run(CacheConfig("toy", methods, Options(**options)), schedule, lambda p: 1 - p)
+    return Run(CacheConfig(TOY, methods, Options(**options)), schedule, lambda p: 1 - p)
 
 
 def forward(run, rows, model):

@@ -9,13 +9,11 @@ for 14B and halved for 1.3B, as smaller models need thresholds two to three time
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from .config import GuardDefaults
-from .vocabulary import Metric
-
-Size = Literal["1.3B", "5B", "14B", "other"]
-TunedPreset = Literal["quality", "balanced", "fast"]
+from .config import GuardDefaults, Method
+from .fbcache import FBCache
+from .identity import Identity
+from .vocabulary import Metric, PresetName, Size, TunedPreset
 
 PUBLISHED = "published by diffsynth-wan-cache"
 GENERAL = "general FBCache defaults of diffusers and cache-dit, untested on this model"
@@ -65,3 +63,25 @@ def fbcache_threshold(size: Size, metric: Metric, preset: TunedPreset) -> tuple[
     """The threshold of a preset for a model of this size, and its source."""
     row = FBCACHE[metric][size]
     return getattr(row, preset), row.source
+
+
+@dataclass(frozen=True)
+class FBCacheChoice:
+    """What the user of Apply FBCache chose; the model makes numbers of it."""
+
+    preset: PresetName
+    threshold: float
+    metric: Metric = "residual_rel_l1"
+    downsample: int = 8
+    ema: float = 0.0
+    node_id: str | None = None
+    name: str = "FBCache"
+
+    def resolve(self, identity: Identity) -> Method:
+        """The policy and guards for this model."""
+        threshold, source, guards = self.threshold, "set by hand", GuardDefaults()
+        if self.preset != "custom":
+            threshold, source = fbcache_threshold(identity.size, self.metric, self.preset)
+            guards = GUARDS[self.preset]
+        policy = FBCache(threshold, self.metric, self.downsample, self.ema)
+        return Method(policy, guards, self.preset, source, self.node_id)

@@ -1,0 +1,3 @@
+"""The version of the pack, as calibration files name it."""
+
+VERSION = "0.1.0"

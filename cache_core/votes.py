@@ -1,0 +1,48 @@
+"""What one method says of one evaluation, and what a static one will say of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+from .decision import Decision, Reason, compute, reuse
+from .policy import Policy
+from .schedule import Guards, Position
+
+
+def vote(
+    policy: Policy,
+    state: Any,
+    distance: float | None,
+    forbidden: Reason | None,
+    unknown: Reason,
+) -> tuple[Decision, Any]:
+    """A method's decision and its state after it.
+
+    distance: None when it is not known, which means to compute for the reason ``unknown``.
+    forbidden: the guards' reason to compute, which a policy still learns from.
+    """
+    if distance is None:
+        return compute(forbidden or unknown), state
+    if not isfinite(distance):
+        return compute(Reason.NOT_FINITE), state
+    verdict, after = policy.judge(state, distance)
+    if forbidden or not verdict.reuse:
+        return compute(forbidden or verdict.reason, verdict.metric), after
+    return reuse(policy.name, verdict.metric), after
+
+
+def foresee(
+    policy: Policy, guards: Guards, sigmas: Sequence[float], distances: Sequence[float]
+) -> str:
+    """A static method's plan for a run of its own: C (computed) or R (reused) for every step."""
+    state, plan = policy.start(), ""
+    for step, sigma in enumerate(sigmas):
+        skips = len(plan) - len(plan.rstrip("R"))
+        forbidden = guards.forbids(Position(step, step, sigma), len(sigmas), skips)
+        distance = distances[step] if step else None
+        decision, state = vote(policy, state, distance, forbidden, Reason.FIRST)
+        plan += "R" if decision.reuses else "C"
+        state = state if decision.reuses else policy.computed(state, None)
+    return plan

@@ -1,0 +1,51 @@
+"""What a sampling of the host tells about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...cache_core import RunFacts
+from ...cache_core.identity import percent_of
+
+ONE_EVALUATION = frozenset(
+    f"sample_{name}"
+    for name in (
+        *("euler", "euler_cfg_pp", "euler_ancestral", "euler_ancestral_cfg_pp", "lms", "ddpm"),
+        *("dpmpp_2m", "dpmpp_2m_cfg_pp", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "dpmpp_2m_sde_heun"),
+        *("dpmpp_2m_sde_heun_gpu", "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "lcm", "ipndm", "ipndm_v"),
+        *("deis", "res_multistep", "res_multistep_cfg_pp", "res_multistep_ancestral"),
+        *("res_multistep_ancestral_cfg_pp", "gradient_estimation", "gradient_estimation_cfg_pp"),
+        *("er_sde", "sa_solver", "unipc", "unipc_bh2"),
+    )
+)
+"""Functions of the host's samplers that evaluate the model once a step, at the step's sigma.
+
+Their steps are counted; those of all others are found by reading the sigma, a wait for the device.
+"""
+
+
+def facts_of(guider: Any, sampler: Any, sigmas: Sequence[float], latent: Any) -> RunFacts:
+    """The facts of one sampling, from the arguments of the host's OUTER_SAMPLE."""
+    sampling = guider.model_patcher.get_model_object("model_sampling")
+    scale = getattr(guider.model_patcher.model.latent_format, "spacial_downscale_ratio", 8)
+    return RunFacts(
+        first_sigma=sigmas[0],
+        last_sigma=sigmas[-1],
+        steps=whole_steps(sigmas, sampling.percent_to_sigma),
+        height=latent.shape[-2] * scale,
+        width=latent.shape[-1] * scale,
+        cfg=getattr(guider, "cfg", None),
+        counted=sampler_name(sampler) in ONE_EVALUATION,
+    )
+
+
+def sampler_name(sampler: Any) -> str:
+    """The name of a sampler's function, which the host's own are known by."""
+    return getattr(getattr(sampler, "sampler_function", None), "__name__", type(sampler).__name__)
+
+
+def whole_steps(sigmas: Sequence[float], percent_to_sigma: Any) -> float | None:
+    """The steps of the whole schedule that these sigmas are a part of; None if noise rises."""
+    first, last = (percent_of(sigma, percent_to_sigma) for sigma in (sigmas[0], sigmas[-1]))
+    return (len(sigmas) - 1) / (last - first) if last > first else None
