@@ -23,6 +23,9 @@ from .vocabulary import Signal
 MOST_CHANGE = 1.0
 """A predicted relative change above 100 % means that the polynomial has left its range."""
 
+RAW_SCALE = 10.0
+"""Raw changes are about a tenth of fitted ones (WanVideoWrapper's rule for thresholds)."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -88,15 +91,21 @@ def predicted(fit: Fit, signal: Signal, outlook: Outlook) -> Timetable:
 
     On the schedule of the fit this is the published rule. Elsewhere the polynomial would be asked
     for changes it never saw, so the change between two sigmas is that of the fitted steps between
-    them. What no change of an output can be (below 0, above 1) is clamped, and said.
+    them. What no change of an output can be (below 0, above 1) is clamped, and said; where that is
+    most of the schedule, the polynomial belongs to another model and the raw signal takes its place.
     """
     signals = relative_changes(outlook.embed(fit.sigmas, signal))
     raw = np.polyval(fit.coefficients, signals)
     clamped = np.clip(raw, 0.0, MOST_CHANGE)
+    wrong = int((raw != clamped)[1:].sum())
+    told = f"polynomial outside 0 to {MOST_CHANGE:g} at {wrong} of {len(raw) - 1} fitted steps"
+    if 2 * wrong > len(raw) - 1:
+        clamped = RAW_SCALE * np.asarray(signals)
+        told += f", not this model's: raw signal times {RAW_SCALE:g} instead"
     total = Cumulative.of(fit.sigmas, clamped.tolist())
+    notes = [told] if wrong else []
     return Timetable(
-        (tuple(total.increments(outlook.sigmas)),),
-        tuple(_clamped_note(raw[1:]) + _range_note(total, outlook.sigmas)),
+        (tuple(total.increments(outlook.sigmas)),), (*notes, *_range_note(total, outlook.sigmas))
     )
 
 
@@ -116,14 +125,6 @@ def sinusoid(timesteps: Tensor, dim: int) -> Tensor:
     steps = torch.arange(half, dtype=torch.float64, device=timesteps.device)
     angles = torch.outer(timesteps.double(), torch.pow(10000, -steps / half))
     return torch.cat([angles.cos(), angles.sin()], dim=1).float()
-
-
-def _clamped_note(raw: np.ndarray) -> list[str]:
-    below, above = int((raw < 0).sum()), int((raw > MOST_CHANGE).sum())
-    if not below and not above:
-        return []
-    outside = f"{below} below 0, {above} above {MOST_CHANGE:g}"
-    return [f"polynomial clamped at {below + above} of {len(raw)} fitted steps ({outside})"]
 
 
 def _range_note(total: Cumulative, sigmas: Sequence[float]) -> list[str]:
