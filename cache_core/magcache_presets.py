@@ -11,12 +11,12 @@ from .errors import StepCacheError
 from .identity import Identity
 from .magcache import Curve, MagCache
 from .published import published
-from .teacache_presets import nearest_of
+from .teacache_presets import TINY, borrowed_source, nearest_of
 from .timetable import native_sigmas
 from .vocabulary import PresetName
 
-GENERAL = {"quality": (0.06, 2, 0.2), "balanced": (0.12, 4, 0.2), "fast": (0.24, 6, 0.2)}
-"""E, K and R for a calibration of the user's own: those published for the models of 2.1."""
+GENERAL = {"quality": (0.06, 2, 0.2), "balanced": (0.06, 3, 0.2), "fast": (0.12, 4, 0.2)}
+"""E, K and R for a calibration of the user's own on a model nobody published any for."""
 
 SAME_CURVE = {"wan2.2_ti2v_5B": "wan2.2_ti2v_5B_t2v"}
 """Curves whose name is longer than the model's: 5B was calibrated with and without an image."""
@@ -66,22 +66,28 @@ class MagCacheChoice:
 
     def _numbers(self, identity: Identity) -> Numbers:
         if self.calibration is not None:
-            section = self.calibration.section_for(identity)
-            source = "numbers published for Wan 2.1, untested on this model"
-            notes = self.calibration.notes(identity)
-            return Numbers(Curve(section.sigmas, section.ratios), GENERAL, source, notes)
+            return calibrated(self.calibration, identity)
         if self.curve != "auto":
             return published_numbers(self.curve, identity.variant.expert)
-        name, notes = published_curve(identity)
-        return published_numbers(name, identity.variant.expert, notes)
+        name, borrowed = published_curve(identity)
+        return published_numbers(name, identity.variant.expert, borrowed)
 
 
-def published_curve(identity: Identity) -> tuple[str, tuple[str, ...]]:
-    """The published curve of a model, else that of the one most alike, which is noted."""
-    own = identity.variant.family
-    own = SAME_CURVE.get(own, own)
+def calibrated(calibration: Calibration, identity: Identity) -> Numbers:
+    """The user's own curve, with the numbers published for the model, if there are any."""
+    section = calibration.section_for(identity)
+    curve, notes = Curve(section.sigmas, section.ratios), calibration.notes(identity)
+    entry = published("magcache").get(_curve_of(identity))
+    if entry is None:
+        return Numbers(curve, GENERAL, TINY, notes)
+    return Numbers(curve, _presets(entry, identity.variant.expert), _source(entry), notes)
+
+
+def published_curve(identity: Identity) -> tuple[str, bool]:
+    """The published curve of a model, else that of the one most alike, and True for the latter."""
+    own = _curve_of(identity)
     if own in published("magcache"):
-        return own, ()
+        return own, False
     nearest = nearest_of(identity)
     if nearest is None:
         raise StepCacheError(
@@ -89,19 +95,31 @@ def published_curve(identity: Identity) -> tuple[str, tuple[str, ...]]:
             "Put MagCache Calibrate in front of the sampler, run it once, then choose its file in "
             "`calibration`."
         )
-    nearest = SAME_CURVE.get(nearest, nearest)
-    return nearest, (f"borrowed the curve of {nearest}: none is published for this model",)
+    return SAME_CURVE.get(nearest, nearest), True
 
 
-def published_numbers(name: str, expert: str | None, notes: tuple[str, ...] = ()) -> Numbers:
+def published_numbers(name: str, expert: str | None, borrowed: bool = False) -> Numbers:
     """A published curve, of a pair the expert's own part of it."""
     entry = published("magcache")[name]
     part = _part(entry, expert)
     sigmas = native_sigmas(entry["steps"], entry["shift"])
     curve = Curve(sigmas[part], tuple(tuple(entry[branch][part]) for branch in ("cond", "uncond")))
-    presets = {**entry["presets"], **entry.get(f"presets_{expert}", {})}
     grid = f"curve of {name}, calibrated at {entry['steps']} steps and assumed shift"
-    return Numbers(curve, presets, presets["source"], (*notes, f"{grid} {entry['shift']:g}"))
+    source = borrowed_source(name) if borrowed else _source(entry)
+    return Numbers(curve, _presets(entry, expert), source, (f"{grid} {entry['shift']:g}",))
+
+
+def _curve_of(identity: Identity) -> str:
+    family = identity.variant.family
+    return SAME_CURVE.get(family, family)
+
+
+def _presets(entry: dict[str, Any], expert: str | None) -> dict[str, tuple[float, int, float]]:
+    return {**entry["presets"], **entry.get(f"presets_{expert}", {})}
+
+
+def _source(entry: dict[str, Any]) -> str:
+    return str(entry["presets"]["source"])
 
 
 def _part(entry: dict[str, Any], expert: str | None) -> slice:

@@ -92,7 +92,7 @@ def predicted(fit: Fit, signal: Signal, outlook: Outlook) -> Timetable:
     On the schedule of the fit this is the published rule. Elsewhere the polynomial would be asked
     for changes it never saw, so the change between two sigmas is that of the fitted steps between
     them. What no change of an output can be (below 0, above 1) is clamped, and said; where that is
-    most of the schedule, the polynomial belongs to another model and the raw signal takes its place.
+    most of the schedule, the polynomial is another model's and the raw signal takes its place.
     """
     signals = relative_changes(outlook.embed(fit.sigmas, signal))
     raw = np.polyval(fit.coefficients, signals)

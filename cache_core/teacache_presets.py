@@ -17,11 +17,19 @@ RET_GUARDS = GuardDefaults(0.0, 0, None, warmup_steps=5)
 PLAIN_GUARDS = GuardDefaults(0.0, 1, None, warmup_steps=1)
 """As published, with and without ``use_ret_steps``."""
 
-RAW = {"quality": 0.01, "balanced": 0.015, "fast": 0.02}
-"""Without a fit: about a tenth of a fitted threshold, the rule of thumb of WanVideoWrapper."""
+TINY = "ours, measured on the tiny test model only"
+CALIBRATED = {"quality": 0.04, "balanced": 0.06, "fast": 0.1}
+"""For a fit of the user's own."""
 
-CALIBRATED = {"quality": 0.1, "balanced": 0.15, "fast": 0.2}
-"""For a fit of the user's own on a model nobody published thresholds for: those of T2V 14B."""
+RAW = {"quality": 0.01, "balanced": 0.015, "fast": 0.02}
+RAW_SOURCE = "a tenth of usual thresholds, untested on this model"
+"""Without a fit, on a published Wan: the rule of thumb of WanVideoWrapper."""
+
+RAW_OTHER: dict[Signal, dict[str, float]] = {
+    "e": {"quality": 0.1, "balanced": 0.15, "fast": 0.3},
+    "e0": {"quality": 0.03, "balanced": 0.05, "fast": 0.1},
+}
+"""Without a fit, on any other model."""
 
 
 @dataclass(frozen=True)
@@ -74,30 +82,38 @@ class TeaCacheChoice:
             return calibrated(self.calibration, identity, signal)
         found = published_for(identity) if self.fitted else None
         if found is None:
-            return Numbers(signal, None, RAW, "raw signal, a tenth of usual thresholds")
+            return _raw(identity, signal)
         return _fitted(*found, signal)
 
 
 def _fitted(variant: str, borrowed: bool, signal: Signal) -> Numbers:
     entry = published("teacache")[variant]
-    notes = [f"borrowed the polynomial of {variant}: none is published for this model"]
-    kept = notes if borrowed else []
-    if signal not in entry:
-        kept.append(f"no polynomial for {signal} is published: e instead")
-        signal = "e"
+    notes = [] if signal in entry else [f"no polynomial for {signal} is published: e instead"]
+    signal = signal if signal in entry else "e"
     coefficients = tuple(entry[signal]["coefficients"])
     fit = Fit(coefficients, native_sigmas(entry["steps"], entry["shift"]))
     presets = entry[signal]["presets"]
-    return Numbers(signal, fit, presets, presets["source"], tuple(kept))
+    source = borrowed_source(variant) if borrowed else presets["source"]
+    return Numbers(signal, fit, presets, source, tuple(notes))
+
+
+def borrowed_source(variant: str) -> str:
+    """What to say of numbers that were published for another model."""
+    return f"borrowed from {variant}, none are published for this model"
+
+
+def _raw(identity: Identity, signal: Signal) -> Numbers:
+    if identity.size == "other":
+        return Numbers(signal, None, RAW_OTHER[signal], TINY)
+    return Numbers(signal, None, RAW, RAW_SOURCE)
 
 
 def calibrated(calibration: Calibration, identity: Identity, signal: Signal) -> Numbers:
-    """The polynomial of the user's own calibration, with the thresholds of T2V 14B."""
+    """The polynomial of the user's own calibration."""
     section = calibration.section_for(identity)
     fit = section.fit(signal)
     notes = (*calibration.notes(identity), f"R squared of its polynomial {fit.r_squared:.2f}")
-    source = "thresholds of T2V 14B, untested on this model"
-    return Numbers(signal, Fit(fit.coefficients, section.sigmas), CALIBRATED, source, notes)
+    return Numbers(signal, Fit(fit.coefficients, section.sigmas), CALIBRATED, TINY, notes)
 
 
 def published_for(identity: Identity) -> tuple[str, bool] | None:
