@@ -40,8 +40,8 @@ TEACACHE = """## Apply TeaCache
 `rel_l1_thresh` by model and mode. With `use_ret_steps` the signal is e0 and the first 5 steps are
 computed, without it e and the first and last step. How many steps that leaves depends on the
 model's own time embedding: the plan is in the log before the first step. A model that nobody
-published a polynomial for borrows that of the one most alike, and the log says so; a model of a size
-nobody published goes by the raw signal.
+published a polynomial for borrows that of the one most alike, and the log says so; a model of a
+size nobody published goes by the raw signal.
 """
 FIRST_BLOCK = """## Apply FBCache
 
