@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from .decision import Decision
-from .policy import Dynamic, Policy
+from .policy import Dynamic, Policy, Seen
 from .schedule import Position
 from .store import Signature
 
@@ -40,12 +40,12 @@ class Chunk:
 class Group:
     """What the branches that decide together have learnt so far in a run.
 
-    probing: the policies that observe, by place; what they learnt belongs to one branch.
+    dynamic: the policies that measure, by place; what they learnt belongs to one branch.
     """
 
-    def __init__(self, policies: Sequence[Policy], probing: Mapping[int, Dynamic]) -> None:
+    def __init__(self, policies: Sequence[Policy], dynamic: Mapping[int, Dynamic]) -> None:
         self.policies = policies
-        self.probing = probing
+        self.dynamic = dynamic
         self.computed_at: int | None = None
         self.skips_in_row = 0
         self.decider: Hashable = None
@@ -60,23 +60,30 @@ class Group:
         """Metrics compare a branch with itself: another decider starts from nothing."""
         if chunk.key != self.decider:
             self.decider = chunk.key
-            for which, policy in self.probing.items():
+            for which, policy in self.dynamic.items():
                 self.states[which] = policy.start()
 
-    def computed(self, evaluation: int, features: Mapping[int, Tensor]) -> None:
-        """An evaluation was computed; ``features`` by the place of the policy that took them."""
+    def computed(self, evaluation: int, seen: Mapping[int, Seen]) -> None:
+        """An evaluation was computed; what policies saw of it, by their place."""
         self.computed_at, self.skips_in_row = evaluation, 0
         self.states = [
-            policy.computed(state, features.get(which))
+            policy.computed(state, seen.get(which, Seen()))
             for which, (policy, state) in enumerate(zip(self.policies, self.states, strict=True))
         ]
+
+    def skipped(self, seen: Mapping[int, Seen]) -> None:
+        """An evaluation is reused."""
+        self.skips_in_row += 1
+        for which, policy in self.dynamic.items():
+            self.states[which] = policy.skipped(self.states[which], seen.get(which, Seen()))
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tensors that the policies' states hold."""
-        states = (state for which, state in enumerate(self.states) if which in self.probing)
+        states = (self.states[which] for which in self.dynamic)
         fields = (value for state in states for value in vars(state).values())
-        return sum(value.nbytes for value in fields if isinstance(value, Tensor))
+        distinct = {id(value): value for value in fields if isinstance(value, Tensor)}
+        return sum(value.nbytes for value in distinct.values())
 
 
 @dataclass

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .branches import Chunk, Evaluation
 from .decision import Decision, Reason, compute
+from .forecast import combine, correction_weights
+from .policy import Seen
 from .run import Run
 from .scalars import read_scalars
 from .schedule import Position
+from .store import Fill
 from .trace import Record
+
+
+@dataclass
+class Observed:
+    """What a group's policies see in a call: the chunk that observes, by place of the policy."""
+
+    chunk: Chunk
+    seen: dict[int, Seen]
 
 
 class Call:
     """The life of one model call: settled or observed, then reused or recorded, then closed.
 
-    decisions: one per chunk, empty until every group of branches in the call has decided. The rows
-    of a call run together, so it reuses only when all its chunks do.
+    latent: the model's input, [rows, channels, frames, height, width], as many channels as it puts
+    out. decisions: one per chunk, empty until every group of branches in the call has decided. The
+    rows of a call run together, so it reuses only when all its chunks do.
     """
 
-    def __init__(self, run: Run, evaluation: Evaluation, chunks: Sequence[Chunk]) -> None:
+    def __init__(
+        self, run: Run, evaluation: Evaluation, chunks: Sequence[Chunk], latent: Tensor
+    ) -> None:
         self.run = run
         self.evaluation = evaluation
         self.chunks = chunks
+        self.latent = latent
         self.groups = list(dict.fromkeys(chunk.group for chunk in chunks))
-        self.features: dict[Hashable, dict[int, Tensor]] = {}
+        self.observed: dict[Hashable, Observed] = {}
         self.decisions: list[Decision] = []
         if run.idle or not run.probing:
-            self._decide_unseen()
+            self._observe(None, None)
         if not self._undecided():
             self._settle()
 
     @classmethod
-    def of(cls, run: Run, chunks: Sequence[Chunk]) -> Call:
+    def of(cls, run: Run, chunks: Sequence[Chunk], latent: Tensor) -> Call:
         """A call within the run's evaluation: keys are made unique, groups are as cfg_mode says."""
         evaluation = run.evaluation
         if evaluation is None:
@@ -47,7 +62,7 @@ class Call:
             replace(chunk, key=key, group=key if separate else chunk.group)
             for chunk, key in zip(chunks, keys, strict=True)
         ]
-        return cls(run, evaluation, distinct)
+        return cls(run, evaluation, distinct, latent)
 
     @property
     def settled(self) -> bool:
@@ -75,6 +90,10 @@ class Call:
             self.evaluation.decisions[group] = compute(reason)
         self._settle()
 
+    def watch(self, block: int, before: Tensor, after: Tensor) -> None:
+        """Show a block's input and output, [rows, tokens, dim], to the policies that watch it."""
+        self.run.shield(lambda: self._watch(block, before, after))
+
     def reuse(self, base: Tensor | None = None) -> Tensor | None:
         """The forecast values of all rows, added to ``base`` if given, in a new tensor.
 
@@ -85,10 +104,29 @@ class Call:
             self.decisions = [compute(Reason.ERROR, d.metric) for d in self.decisions]
         return value
 
-    def record(self, value_of: Callable[[slice], Tensor]) -> None:
-        """Keep what was computed; ``value_of(rows)`` gives a chunk's value as a fresh tensor."""
+    def record_output(self, output: Tensor) -> Tensor:
+        """Keep the computed output; what the sampler gets instead of it, corrected where owed."""
+        if self.run.idle:
+            return output
+        corrected = self.run.shield(lambda: self._corrected(output))
+        offset = self.run.forecast.offset
+
+        def fill(rows: slice) -> Fill:
+            if offset:
+                return lambda buffer: torch.sub(output[rows], self.latent[rows], out=buffer)
+            return lambda buffer: buffer.copy_(output[rows])
+
+        self.run.shield(lambda: self._record(output, fill, output))
+        return output if corrected is None else corrected
+
+    def record_residual(self, before: Tensor, after: Tensor, output: Tensor) -> None:
+        """Keep what the block stack added, [rows, tokens, dim] before and after it."""
+
+        def fill(rows: slice) -> Fill:
+            return lambda buffer: torch.sub(after[rows], before[rows], out=buffer)
+
         if not self.run.idle:
-            self.run.shield(lambda: self._record(value_of))
+            self.run.shield(lambda: self._record(after, fill, output))
 
     def close(self, seconds: float) -> None:
         """The call took ``seconds``; write it into the trace."""
@@ -125,78 +163,129 @@ class Call:
     def _lacks(self, chunk: Chunk) -> Reason | None:
         """Why this chunk has no value that a reuse could start from, or None when it has."""
         history = self.run.store.history(chunk.key)
-        if history.snapshots and history.signature != chunk.signature:
+        if history.positions and history.signature != chunk.signature:
             return Reason.CHANGED
         computed_at = self.run.group(chunk.group).computed_at
         if computed_at is None or not history.reaches(computed_at):
             return Reason.NO_HISTORY
         return None
 
-    def _decide_unseen(self) -> None:
-        """Decide before the model is called, where no method of the run looks at it."""
-        for group in self._undecided():
-            decision = self._decide(group, self._position(), {})
-            self.evaluation.decisions[group] = decision
-
-    def _observe(self, before: Tensor, after: Tensor) -> None:
+    def _observe(self, before: Tensor | None, after: Tensor | None) -> None:
+        """Let every policy measure, read all measures at once, decide."""
         pending = self._undecided()
-        scalars = [] if self.evaluation.position else [self.evaluation.sigma]
-        distances = [self._measure(self._decider(group), before, after) for group in pending]
-        scalars += [d for several in distances for d in several.values() if d is not None]
-        values = iter(read_scalars(scalars) if scalars else [])
-        position = self.evaluation.position or self.run.locate(self.evaluation, next(values))
-        for group, several in zip(pending, distances, strict=True):
-            known = {which: None if d is None else next(values) for which, d in several.items()}
+        measures = [self._measure(group, before, after) for group in pending]
+        unread = [m for several in measures for m in several.values() if isinstance(m, Tensor)]
+        values = iter(self._read(unread))
+        position = self._position()
+        for group, several in zip(pending, measures, strict=True):
+            known = {
+                which: next(values) if isinstance(m, Tensor) else m for which, m in several.items()
+            }
             self.evaluation.decisions[group] = self._decide(group, position, known)
 
+    def _read(self, scalars: list[Tensor]) -> list[float]:
+        """The values of scalars; the sigma comes with them if its position is not yet known."""
+        if self.evaluation.position or not scalars:
+            return read_scalars(scalars) if scalars else []
+        sigma, *values = read_scalars([self.evaluation.sigma, *scalars])
+        self.run.locate(self.evaluation, sigma)
+        return values
+
     def _decide(
-        self, group: Hashable, position: Position, measured: Mapping[int, float | None]
+        self, group: Hashable, position: Position, measured: dict[int, float | None]
     ) -> Decision:
         """The group's decision; it computes if its observing chunk has nothing to reuse."""
         decider = self._decider(group)
         branch = decider.branch if self.run.config.options.cfg_mode == "separate" else 0
-        decision = self.run.decide(self.run.group(group), position, branch, measured)
+        known = self.run.group(group)
+        decision = self.run.decide(known, position, branch, measured)
         lacking = self._lacks(decider) if decision.reuses else None
         if lacking:
             return compute(lacking, decision.metric)
-        self.run.group(group).skips_in_row += decision.reuses
+        if decision.reuses:
+            known.skipped(self.observed[group].seen if group in self.observed else {})
         return decision
 
-    def _measure(self, chunk: Chunk, before: Tensor, after: Tensor) -> dict[int, Tensor | None]:
-        """Distances of the probing policies by their place, on the device.
-
-        Their features wait until the call is computed.
-        """
-        group = self.run.group(chunk.group)
+    def _measure(
+        self, key: Hashable, before: Tensor | None, after: Tensor | None
+    ) -> dict[int, Tensor | float | None]:
+        """The distances of the dynamic policies by their place, scalars still on the device."""
+        group, chunk = self.run.group(key), self._decider(key)
+        if not self.run.dynamic or self.run.idle:
+            return {}
         group.observed_by(chunk)
-        looking = self.run.probing.items()
-        features = {
-            which: policy.features(before[chunk.rows], after[chunk.rows])
-            for which, policy in looking
-        }
-        self.features[chunk.group] = features
+        latent = self.latent[chunk.rows].clone() if self.run.keeps_latent else None
+        seen = {which: Seen(latent=latent) for which in self.run.dynamic}
+        for which, policy in self.run.probing.items():
+            if before is not None and after is not None:
+                features = policy.features(before[chunk.rows], after[chunk.rows])
+                seen[which] = replace(seen[which], features=features)
+        self.observed[key] = Observed(chunk, seen)
         return {
-            which: policy.distance(group.states[which], features[which])
-            for which, policy in looking
+            which: policy.distance(group.states[which], seen[which])
+            for which, policy in self.run.dynamic.items()
         }
+
+    def _watch(self, block: int, before: Tensor, after: Tensor) -> None:
+        for observed in self.observed.values():
+            rows = observed.chunk.rows
+            for which, policy in self.run.watching.get(block, {}).items():
+                features = policy.features(before[rows], after[rows])
+                observed.seen[which] = replace(observed.seen[which], features=features)
 
     def _decider(self, group: Hashable) -> Chunk:
         return min((c for c in self.chunks if c.group == group), key=lambda c: c.branch)
 
     def _forecast(self, base: Tensor | None) -> Tensor:
         position = self._position()
-        histories = [self.run.store.history(chunk.key) for chunk in self.chunks]
-        value = torch.cat([self.run.forecast.predict(h.snapshots, position) for h in histories])
-        return value if base is None else base + value
+        start = self.latent if self.run.forecast.offset else base
+        dtype = self.latent.dtype if base is None else base.dtype
+        parts = [self._forecast_chunk(chunk, position, dtype) for chunk in self.chunks]
+        value = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return value if start is None else value.add_(start)
 
-    def _record(self, value_of: Callable[[slice], Tensor]) -> None:
+    def _forecast_chunk(self, chunk: Chunk, position: Position, dtype: torch.dtype) -> Tensor:
+        history = self.run.store.history(chunk.key)
+        weights = self.run.forecast.weights(history.positions, position)
+        value = combine(history.values, weights, dtype, self.latent.device)
+        if self.run.forecast.corrects:
+            history.owe(position, self.run.schedule.length(position.step), weights)
+        return value
+
+    def _corrected(self, output: Tensor) -> Tensor | None:
+        """The output with reused steps made good, None if there is nothing to make good."""
+        histories = [self.run.store.history(chunk.key) for chunk in self.chunks]
+        if not any(history.owed for history in histories):
+            return None
+        position = self._position()
+        length = self.run.schedule.length(position.step)
+        parts = []
+        for chunk, history in zip(self.chunks, histories, strict=True):
+            computed = output[chunk.rows]
+            fits = history.signature == chunk.signature
+            owed = history.owed if fits and length else []
+            weights = correction_weights(history.positions, position, length, owed)
+            values = [*history.values, computed]
+            parts.append(combine(values, weights, computed.dtype, computed.device))
+        return torch.cat(parts)
+
+    def _record(self, like: Tensor, fill: Callable[[slice], Fill], output: Tensor) -> None:
         position = self._position()
         for chunk in self.chunks:
             history = self.run.store.history(chunk.key)
-            history.record(position, value_of(chunk.rows), chunk.signature)
-        for group in self.groups if not self.run.probing else self.features:
-            self.run.group(group).computed(self.evaluation.index, self.features.get(group, {}))
+            history.fill(position, like[chunk.rows], fill(chunk.rows), chunk.signature)
+        for group in self.observed if self.run.dynamic else self.groups:
+            seen = self._seen_whole(group, output)
+            self.run.group(group).computed(self.evaluation.index, seen)
         self.run.account()
+
+    def _seen_whole(self, group: Hashable, output: Tensor) -> dict[int, Seen]:
+        """What the policies saw of a computed evaluation, with its output if one wants it."""
+        observed = self.observed.get(group)
+        if observed is None or not self.run.keeps_latent:
+            return observed.seen if observed else {}
+        kept = output[observed.chunk.rows].clone()
+        return {which: replace(seen, output=kept) for which, seen in observed.seen.items()}
 
     def _position(self) -> Position:
         """Where the evaluation stands; costs a device sync if nothing was observed in it."""

@@ -7,9 +7,19 @@ from math import ceil
 from typing import Any, Protocol, get_args
 
 from .errors import require
+from .forecast import Forecast
 from .identity import Identity
 from .policy import Policy
-from .vocabulary import CacheLevel, CfgMode, OnFewSteps
+from .vocabulary import CacheLevel, CfgMode, Correction, ForecastName, OnFewSteps, TimeAxis
+
+WORDS = {
+    "cfg_mode": CfgMode,
+    "cache_level": CacheLevel,
+    "on_few_steps": OnFewSteps,
+    "forecast": ForecastName,
+    "correction": Correction,
+}
+"""Options that are one of a few words."""
 
 
 def _one_of(literal: Any) -> str:
@@ -50,6 +60,10 @@ class Options:
     of the block stack); ``auto`` is ``output``.
     on_few_steps: below ten steps, where there is little to gain and much to lose, compute
     everything (``off``), or reuse as ever, with a warning (``warn``) or without (``allow``).
+    forecast: what a reused value is. ``hold``: the last one, as published; ``taylor``: extrapolated
+    with ``max_order`` in ``time_axis``; ``auto``: what does best for the method, with ``max_order``
+    and ``time_axis`` in place of its own if given. correction: make good what reused steps got
+    wrong; ``auto`` does with forecast ``auto``, on samplers where it can.
     verbose: one log line per evaluation.
     """
 
@@ -61,6 +75,10 @@ class Options:
     cfg_mode: CfgMode = "cond"
     cache_level: CacheLevel = "auto"
     on_few_steps: OnFewSteps = "off"
+    forecast: ForecastName = "auto"
+    max_order: int | None = None
+    time_axis: TimeAxis | None = None
+    correction: Correction = "auto"
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -77,10 +95,16 @@ class Options:
         for name in ("warmup_steps", "last_steps", "max_consecutive_skips"):
             value = getattr(self, name)
             require(value is None or value >= 0, name, value, "0 or more, or left to the preset")
-        words = {"cfg_mode": CfgMode, "cache_level": CacheLevel, "on_few_steps": OnFewSteps}
-        for name, literal in words.items():
+        order = self.max_order
+        require(
+            order is None or 0 <= order <= 3, "max_order", order, "0 to 3, or left to the method"
+        )
+        for name, literal in WORDS.items():
             value = getattr(self, name)
             require(value in get_args(literal), name, value, _one_of(literal))
+        axis = self.time_axis
+        known = get_args(TimeAxis)
+        require(axis is None or axis in known, "time_axis", axis, _one_of(TimeAxis))
 
 
 @dataclass(frozen=True)
@@ -89,6 +113,7 @@ class Method:
 
     source: one line saying whether the preset's numbers are published or ours. node_id: the graph
     node that shows this method's results, None outside a graph. notes: what was assumed.
+    forecast: the method's own, None for what does best.
     """
 
     policy: Policy
@@ -97,13 +122,14 @@ class Method:
     source: str = "set by hand"
     node_id: str | None = None
     notes: tuple[str, ...] = ()
+    forecast: Forecast | None = None
 
     @property
     def name(self) -> str:
         """The method's name as users know it."""
         return self.policy.name
 
-    def resolve(self, identity: Identity) -> Method:
+    def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """Itself: its numbers are the same on every model."""
         return self
 
@@ -115,8 +141,11 @@ class Choice(Protocol):
     def name(self) -> str:
         """The method's name as users know it."""
 
-    def resolve(self, identity: Identity) -> Method:
-        """The method with the numbers for this model; StepCacheError if it cannot work on it."""
+    def resolve(self, identity: Identity, steps: int | None = None) -> Method:
+        """The method with the numbers for this model; StepCacheError if it cannot work on it.
+
+        steps: of the whole schedule, None before there is one.
+        """
 
 
 @dataclass(frozen=True)

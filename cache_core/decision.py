@@ -23,6 +23,7 @@ class Reason(str, Enum):
     WARM_UP = "warm-up"
     LAST_STEPS = "last steps"
     MAX_SKIPS = "max consecutive skips"
+    INTERVAL = "interval over"
     FEW_STEPS = "too few steps"
     JOINED = "batched with a computed branch"
     NO_HISTORY = "no history"

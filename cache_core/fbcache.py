@@ -14,7 +14,7 @@ from typing import get_args
 from torch import Tensor
 
 from .errors import require
-from .policy import Verdict
+from .policy import Look, Seen, Verdict
 from .vocabulary import Metric
 
 
@@ -41,6 +41,8 @@ class FBCache:
     metric: Metric = "residual_rel_l1"
     downsample: int = 8
     ema: float = 0.0
+    name: str = "FBCache"
+    looks_at: Look = "block"
 
     def __post_init__(self) -> None:
         require(0 <= self.threshold <= 1, "residual_diff_threshold", self.threshold, "0 to 1")
@@ -48,11 +50,6 @@ class FBCache:
         require(self.metric in known, "metric", self.metric, "one of " + ", ".join(known))
         require(self.downsample >= 1, "downsample", self.downsample, "1 (all tokens) or more")
         require(0 <= self.ema < 1, "ema", self.ema, "0 (off) or more and below 1")
-
-    @property
-    def name(self) -> str:
-        """The method's name as users know it."""
-        return "FBCache"
 
     def describe(self) -> str:
         """The numbers in force."""
@@ -75,10 +72,10 @@ class FBCache:
             return after - before[:, :: self.downsample]
         return after.clone()
 
-    def distance(self, state: FBCacheState, features: Tensor) -> Tensor | None:
+    def distance(self, state: FBCacheState, seen: Seen) -> Tensor | None:
         """Relative change against the reference, elementwise, in fp32."""
-        reference = state.reference
-        if reference is None or not _comparable(reference, features):
+        reference, features = state.reference, seen.features
+        if reference is None or features is None or not _comparable(reference, features):
             return None
         if self.metric == "hidden_rel_l2":
             return relative_l2(features.float(), reference.float())
@@ -90,9 +87,13 @@ class FBCache:
         mean = self.ema * past + (1 - self.ema) * distance
         return Verdict(mean < self.threshold, mean), replace(state, mean=mean)
 
-    def computed(self, state: FBCacheState, features: Tensor | None) -> FBCacheState:
+    def skipped(self, state: FBCacheState, seen: Seen) -> FBCacheState:
+        """The reference stays that of the last computed evaluation."""
+        return state
+
+    def computed(self, state: FBCacheState, seen: Seen) -> FBCacheState:
         """The features become the reference; drift from an older one is still drift."""
-        return state if features is None else replace(state, reference=features)
+        return state if seen.features is None else replace(state, reference=seen.features)
 
 
 def relative_l1(now: Tensor, reference: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class FBCacheChoice:
     node_id: str | None = None
     name: str = "FBCache"
 
-    def resolve(self, identity: Identity) -> Method:
+    def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy and guards for this model."""
         threshold, source, guards = self.threshold, "set by hand", GuardDefaults()
         if self.preset != "custom":

@@ -1,44 +1,145 @@
-"""What a reused value is, given the values computed so far."""
+"""What a reused value is, given the values computed so far.
+
+Every forecast here is a linear combination of snapshots: a few weights that follow from positions
+alone, and a sum. So is the correction, which puts right what forecasts got wrong.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from .errors import require
 from .schedule import Position
+from .vocabulary import ForecastForm, TimeAxis
+from .weights import (
+    abscissa,
+    interpolation_weights,
+    newest_distinct,
+    newton_weights,
+    series_weights,
+)
+
+SLICE = 1 << 22
+"""Elements that are added up in fp32 at once: the sum of a hidden residual would need GB."""
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A computed value and the evaluation it belongs to."""
+class Forecast:
+    """How a reused value is made.
 
-    position: Position
-    value: Tensor
+    form: ``newton`` is the polynomial through the newest values at their true distances;
+    ``series`` the Taylor series of TaylorSeer, from differences over the gaps between them;
+    ``hermite`` the same with HiCache's damped Hermite polynomials.
+    order: degree, less while there are fewer values; 0 holds the newest. axis: what distances are
+    measured in. slope: how much of the way from the newest value to the polynomial's is gone.
+    horizon: steps after which that share falls as 1 / elapsed, None for never.
+    corrects: once a step is computed, the reused steps before it are made good. offset: the
+    model's output is held relative to its input, as EasyCache does.
+    """
 
+    order: int = 0
+    axis: TimeAxis = "logsnr"
+    slope: float = 1.0
+    form: ForecastForm = "newton"
+    horizon: int | None = None
+    corrects: bool = False
+    offset: bool = False
 
-class Forecast(Protocol):
-    """Extrapolates the newest snapshots to the position of a skipped evaluation."""
+    def __post_init__(self) -> None:
+        require(0 <= self.order <= 3, "max_order", self.order, "0 (hold) to 3")
+        require(0 <= self.slope <= 1, "slope", self.slope, "0 (hold) to 1 (the whole polynomial)")
 
     @property
     def depth(self) -> int:
-        """How many snapshots are worth keeping."""
+        """How many values are worth keeping."""
+        return self.order + 1
 
-    def predict(self, snapshots: Sequence[Snapshot], at: Position) -> Tensor:
-        """The value at ``at`` from one or more snapshots, oldest first.
+    def describe(self) -> str:
+        """In one short phrase for logs and reports."""
+        corrected = ", corrected" if self.corrects else ""
+        if not self.order or not self.slope:
+            return f"hold{' relative to the input' if self.offset else ''}{corrected}"
+        damped = f", slope {self.slope:g}" if self.slope != 1 else ""
+        form = "" if self.form == "newton" else f" ({self.form})"
+        return f"order {self.order} in {self.axis}{form}{damped}{corrected}"
 
-        The caller never writes into the result, so a stored tensor itself may be returned.
-        """
+    def weights(self, positions: Sequence[Position], at: Position) -> list[float]:
+        """Of the values at ``positions``, oldest first, for the one at ``at``."""
+        points = [abscissa(self.axis, position) for position in positions]
+        used = newest_distinct(points, self.order + 1)
+        target = abscissa(self.axis, at)
+        found = self._rule([points[place] for place in used], target)
+        share = self.slope * self._reach(at.step - positions[-1].step)
+        weights = [0.0] * len(points)
+        for place, weight in zip(used, found, strict=True):
+            weights[place] = share * weight
+        weights[-1] += 1 - share
+        return weights
+
+    def _rule(self, points: Sequence[float], at: float) -> list[float]:
+        if self.form == "newton":
+            return newton_weights(points, at)
+        return series_weights(points, at, self.form == "hermite")
+
+    def _reach(self, elapsed: int) -> float:
+        if self.horizon is None or elapsed <= self.horizon:
+            return 1.0
+        return self.horizon / elapsed
 
 
 @dataclass(frozen=True)
-class Hold:
-    """Plain reuse: the last computed value."""
+class Owed:
+    """A reused step that is to be made good: where it was, and the weights it was made with.
 
-    depth: int = 1
+    length: how far the sampler went with it, in sigma.
+    """
 
-    def predict(self, snapshots: Sequence[Snapshot], at: Position) -> Tensor:
-        """The newest value, whatever ``at``."""
-        return snapshots[-1].value
+    position: Position
+    length: float
+    weights: tuple[float, ...]
+
+
+def correction_weights(
+    positions: Sequence[Position], now: Position, length: float, owed: Sequence[Owed]
+) -> list[float]:
+    """What to add to a value just computed, so that the steps reused before it are made good.
+
+    A sampler that goes x += length * v went with forecasts in the reused steps. Now that the value
+    at ``now`` is known, the values between it and the one before it can be interpolated, which is
+    far better than extrapolating was. The difference, added up over the reused steps and divided by
+    the ``length`` of the current step, takes the sampler to where interpolated values would have.
+
+    Weights of the values at ``positions`` (oldest first), then that of the value at ``now``, which
+    is 1 if nothing is owed.
+    """
+    known = [*positions, now]
+    total = [0.0] * len(positions) + [1.0]
+    for debt in owed:
+        share = debt.length / length
+        for place, weight in enumerate(interpolation_weights(known, debt.position)):
+            total[place] += share * weight
+        for place, weight in enumerate(debt.weights):
+            total[place] -= share * weight
+    return total
+
+
+def combine(
+    values: Sequence[Tensor], weights: Sequence[float], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """The weighted sum, added up in fp32, in a new tensor of this type, on this device."""
+    result = torch.empty(values[-1].shape, dtype=dtype, device=device)
+    flat = result.view(-1)
+    views = [value.reshape(-1) for value in values]
+    for start in range(0, flat.numel(), SLICE):
+        part = slice(start, start + SLICE)
+        terms = [
+            weight * view[part].to(device, torch.float32)
+            for view, weight in zip(views, weights, strict=True)
+            if weight
+        ]
+        flat[part] = sum(terms[1:], terms[0]) if terms else 0.0
+    return result

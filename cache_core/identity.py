@@ -36,7 +36,8 @@ class RunFacts:
 
     first_sigma, last_sigma: where the run starts and ends. steps: of the whole schedule that the
     run is a part of. height, width: of the frames, in pixels. cfg: the guidance scale. counted:
-    the sampler is known to evaluate the model once a step.
+    the sampler is known to evaluate the model once a step. corrects: it is one whose steps add up
+    the model's velocity, so that what a reused step got wrong can be made good later.
     """
 
     first_sigma: float = 1.0
@@ -46,6 +47,7 @@ class RunFacts:
     width: int | None = None
     cfg: float | None = None
     counted: bool = False
+    corrects: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp, log
 
-from torch import Tensor
-
 from .decision import Reason
 from .errors import require
-from .policy import Verdict
+from .policy import Look, Seen, Verdict
 from .timetable import Cumulative, Outlook, Timetable
 
 
@@ -46,15 +44,12 @@ class MagCache:
     threshold: float
     most_skips: int
     curve: Curve
+    name: str = "MagCache"
+    looks_at: Look = "schedule"
 
     def __post_init__(self) -> None:
         require(0 <= self.threshold <= 10, "magcache_thresh", self.threshold, "0 to 10")
         require(self.most_skips >= 0, "magcache_K", self.most_skips, "0 (reuse nothing) or more")
-
-    @property
-    def name(self) -> str:
-        """The method's name as users know it."""
-        return "MagCache"
 
     def describe(self) -> str:
         """The numbers in force."""
@@ -90,6 +85,6 @@ class MagCache:
             return Verdict(False, error, Reason.MAX_SKIPS), after
         return Verdict(error < self.threshold, error), after
 
-    def computed(self, state: MagState, features: Tensor | None) -> MagState:
+    def computed(self, state: MagState, seen: Seen) -> MagState:
         """Everything starts anew."""
         return MagState()

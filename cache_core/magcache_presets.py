@@ -49,7 +49,7 @@ class MagCacheChoice:
     node_id: str | None = None
     name: str = "MagCache"
 
-    def resolve(self, identity: Identity) -> Method:
+    def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy and guards for this model; StepCacheError when it has no curve."""
         numbers = self._numbers(identity)
         by_hand = (self.threshold, self.most_skips, self.retention_ratio)

@@ -1,22 +1,28 @@
-"""The interfaces of a method's decision rule.
+"""The interface of a method's decision rule.
 
 A policy is a frozen dataclass of the method's numbers. Its methods are pure functions of
 (numbers, state, observation): what it learns goes into a new state, never into itself, so that one
 policy serves any number of runs, branches and threads.
 
-Every policy judges a distance. Static ones (``Static``) know the distances of all steps before the
-first; dynamic ones (``Dynamic``) measure theirs on what the model computes.
+Every policy judges a distance; policies differ in where that comes from (``looks_at``):
+
+- ``schedule``: known for all steps before the first (``Static``);
+- ``block``: measured on what block 0 makes of the tokens, before the others run;
+- ``latent``: measured on the model's input, before the model runs;
+- ``past``: measured on a block in the middle, whenever an evaluation was computed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
 from .decision import Reason
 from .timetable import Outlook, Timetable
+
+Look = Literal["schedule", "block", "latent", "past"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,29 @@ class Verdict:
     reason: Reason = Reason.ABOVE_THRESHOLD
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What an evaluation showed of the rows that decide; None where nobody looked.
+
+    latent: the model's input [rows, channels, frames, height, width], output: its velocity, alike.
+    features: what the policy takes of its block.
+    """
+
+    latent: Tensor | None = None
+    output: Tensor | None = None
+    features: Tensor | None = None
+
+
 class Policy(Protocol):
     """A rule that turns distances into verdicts."""
 
     @property
     def name(self) -> str:
         """The method's name as users know it."""
+
+    @property
+    def looks_at(self) -> Look:
+        """Where its distances come from."""
 
     def describe(self) -> str:
         """The numbers in force, in one short phrase for logs and reports."""
@@ -44,11 +67,10 @@ class Policy(Protocol):
     def judge(self, state: Any, distance: float) -> tuple[Verdict, Any]:
         """The verdict on a finite distance, and the state after it."""
 
-    def computed(self, state: Any, features: Tensor | None) -> Any:
-        """The state after an evaluation was computed; ``features`` if this policy measured it."""
+    def computed(self, state: Any, seen: Seen) -> Any:
+        """The state after an evaluation was computed."""
 
 
-@runtime_checkable
 class Static(Policy, Protocol):
     """A policy whose distances follow from the schedule alone."""
 
@@ -56,12 +78,28 @@ class Static(Policy, Protocol):
         """The distances of every step; StepCacheError if they cannot be known."""
 
 
-@runtime_checkable
 class Dynamic(Policy, Protocol):
-    """A policy that looks at block 0 of the model to decide whether the rest may be skipped."""
+    """A policy that measures its distances while the sampler runs."""
+
+    def distance(self, state: Any, seen: Seen) -> Tensor | float | None:
+        """Change since the last computed evaluation; None when unknown.
+
+        A scalar on the device (fp32), which is then read together with those of other policies.
+        """
+
+    def skipped(self, state: Any, seen: Seen) -> Any:
+        """The state after an evaluation was reused."""
+
+
+class Probing(Dynamic, Protocol):
+    """A dynamic policy that looks at a block of the model."""
 
     def features(self, before: Tensor, after: Tensor) -> Tensor:
-        """What is compared: from block 0's input and output, each [rows, tokens, dim]."""
+        """What is compared: from the block's input and output, each [rows, tokens, dim]."""
 
-    def distance(self, state: Any, features: Tensor) -> Tensor | None:
-        """Device scalar (fp32): change since the last computed evaluation; None when unknown."""
+
+class Past(Probing, Protocol):
+    """A policy that looks at a block when an evaluation is computed."""
+
+    def block(self, layers: int) -> int:
+        """Which block of the stack."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import cast
 
 from torch import Tensor
 
@@ -10,10 +11,12 @@ from .branches import Evaluation, Group
 from .config import CacheConfig, Method
 from .decision import Decision, Reason, compute
 from .few_steps import too_few
-from .forecast import Forecast, Hold
+from .forecast import Forecast
+from .forecast_choice import forecast_for
+from .guards import Guards, guards_of
 from .identity import RunFacts
-from .policy import Dynamic, Static
-from .schedule import Guards, Position, Schedule, guards_of
+from .policy import Dynamic, Past, Probing, Static
+from .schedule import Position, Schedule
 from .shield import Result, shielded
 from .store import Store
 from .timetable import Outlook, Timetable
@@ -28,8 +31,9 @@ class Run:
     percent_to_sigma: the host's map from percent of the whole schedule to sigma. facts: what else
     the sampling tells of itself.
 
-    policies: in order of precedence. probing: those that look at block 0 in every
-    evaluation, by place; without any, what an evaluation does is known before the model is called.
+    policies: in order of precedence. dynamic: those that measure, by place. probing: those of them
+    that look at block 0 in every evaluation; without any, what an evaluation does is known before
+    the model is called. watching: those that look at a block of a computed one, by block and place.
     """
 
     def __init__(
@@ -43,29 +47,37 @@ class Run:
         self.schedule = schedule
         self.facts = facts or RunFacts()
         identity = config.identity.running(self.facts)
-        self.methods = [choice.resolve(identity) for choice in config.methods]
+        whole = round(self.facts.steps or schedule.steps)
+        self.methods = [choice.resolve(identity, whole) for choice in config.methods]
         self.policies = [method.policy for method in self.methods]
         self.guards: list[Guards] = [
             guards_of(config.options, method.guards, schedule.steps, percent_to_sigma)
             for method in self.methods
         ]
-        self.probing = {i: p for i, p in enumerate(self.policies) if isinstance(p, Dynamic)}
+        places = list(enumerate(self.policies))
+        self.dynamic = {i: cast(Dynamic, p) for i, p in places if p.looks_at != "schedule"}
+        self.probing = {i: cast(Probing, p) for i, p in places if p.looks_at == "block"}
+        self.keeps_latent = any(p.looks_at in ("latent", "past") for p in self.policies)
+        self.watching: dict[int, dict[int, Past]] = {}
         self.timetables: dict[int, Timetable] = {}
         self.prepared = False
-        self.forecast: Forecast = Hold()
+        self.level = "hidden" if config.options.cache_level == "hidden" else "output"
+        self.forecast: Forecast = forecast_for(
+            self.methods[0], config.options, self.level, self.facts.corrects
+        )
         self.store = Store(self.forecast.depth)
         self.groups: dict[Hashable, Group] = {}
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
-        self.level = "hidden" if config.options.cache_level == "hidden" else "output"
         in_force = [_in_force(*pair) for pair in zip(self.methods, self.guards, strict=True)]
         self.trace = Trace(identity.label, self.level, in_force, schedule.steps)
+        self.trace.forecast = self.forecast.describe()
         self.idle = self._idles()
 
     @property
     def behind_block_0(self) -> bool:
         """True when a reuse starts behind block 0, which every method of the run wants to see."""
-        return len(self.probing) == len(self.policies)
+        return len(self.probing) == len(self.policies) > 0
 
     def prepare(self, embed: Callable[[Sequence[float], Signal], Tensor]) -> None:
         """Ask static methods for their distances, before the first step; ``embed``: see Outlook.
@@ -75,16 +87,23 @@ class Run:
         self.prepared = True
         sigmas = self.schedule.sigmas[:-1]
         for which, policy in enumerate(self.policies):
-            if isinstance(policy, Static) and not self.idle:
-                table = policy.timetable(Outlook(sigmas, embed))
+            if policy.looks_at == "schedule" and not self.idle:
+                table = cast(Static, policy).timetable(Outlook(sigmas, embed))
                 self.timetables[which] = table
                 plan = foresee(policy, self.guards[which], sigmas, table.rows[0])
                 self.trace.plans(which, plan, table.notes)
 
+    def watch(self, layers: int) -> None:
+        """The model has this many blocks: which of them do policies look at?"""
+        for which, policy in enumerate(self.policies):
+            if policy.looks_at == "past":
+                past = cast(Past, policy)
+                self.watching.setdefault(past.block(layers), {})[which] = past
+
     def begin(self, sigma: Tensor) -> None:
         """A model evaluation starts; ``sigma`` holds its noise level, one value per sample."""
         self.evaluation = Evaluation(self.evaluations, sigma.reshape(-1)[:1])
-        if self.facts.counted and not self.probing and self.evaluations < self.schedule.steps:
+        if self.facts.counted and not self.dynamic and self.evaluations < self.schedule.steps:
             self.evaluation.position = self._counted(self.evaluations)
         self.evaluations += 1
         self.trace.evaluation_begins()
@@ -102,7 +121,7 @@ class Run:
 
     def group(self, key: Hashable) -> Group:
         """The group of branches with this key."""
-        return self.groups.setdefault(key, Group(self.policies, self.probing))
+        return self.groups.setdefault(key, Group(self.policies, self.dynamic))
 
     def locate(self, evaluation: Evaluation, sigma: float) -> Position:
         """Fix where ``evaluation`` stands, its sigma being read."""
@@ -171,7 +190,7 @@ class Run:
     ) -> Decision:
         policy, guards = self.policies[which], self.guards[which]
         forbidden = guards.forbids(position, self.schedule.steps, group.skips_in_row)
-        unknown = Reason.CHANGED if which in self.probing else Reason.NO_SIGNAL
+        unknown = Reason.CHANGED if which in self.dynamic else Reason.NO_SIGNAL
         unknown = Reason.FIRST if group.computed_at is None else unknown
         decision, group.states[which] = vote(
             policy, group.states[which], distance, forbidden, unknown

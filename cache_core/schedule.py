@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 
-from .config import GuardDefaults, Options
-from .decision import Reason
 from .errors import StepCacheError
 
 RELATIVE_TOLERANCE = 1e-4
@@ -46,6 +43,10 @@ class Schedule:
         """How many steps the sampler makes."""
         return len(self.sigmas) - 1
 
+    def length(self, step: int) -> float:
+        """How far the sampler goes in a step, in sigma; negative for falling noise."""
+        return self.sigmas[step + 1] - self.sigmas[step]
+
     def step_of(self, sigma: float) -> int:
         """The step whose interval [sigma[i], sigma[i + 1]) of falling noise holds ``sigma``.
 
@@ -57,63 +58,3 @@ class Schedule:
             return max(bisect_right(self.sigmas[:-1], sigma * (1 + RELATIVE_TOLERANCE)) - 1, 0)
         rising = [-value for value in self.sigmas[:-1]]
         return max(bisect_right(rising, -sigma * (1 - RELATIVE_TOLERANCE)) - 1, 0)
-
-
-@dataclass(frozen=True)
-class Guards:
-    """When a method may not reuse whatever its metric says; noise levels as sigmas."""
-
-    start_sigma: float
-    end_sigma: float
-    warmup_steps: int
-    last_steps: int
-    max_consecutive_skips: int | None
-
-    def describe(self) -> str:
-        """The guards in force, in one short phrase for logs and reports."""
-        most = self.max_consecutive_skips
-        window = (
-            ""
-            if (self.start_sigma, self.end_sigma) == (inf, 0.0)
-            else ", window " + (f"sigma {self.start_sigma:.3f} to {self.end_sigma:.3f}")
-        )
-        limit = "" if most is None else f", at most {most} reused in a row"
-        return f"first {self.warmup_steps} and last {self.last_steps} computed{limit}{window}"
-
-    def forbids(self, position: Position, steps: int, skips_in_row: int) -> Reason | None:
-        """The reason this evaluation has to be computed, or None when a reuse is allowed."""
-        least, most = (s * (1 + RELATIVE_TOLERANCE) for s in (self.end_sigma, self.start_sigma))
-        if not least < position.sigma <= most:
-            return Reason.OUTSIDE_WINDOW
-        if position.step < self.warmup_steps:
-            return Reason.WARM_UP
-        if position.step >= steps - self.last_steps:
-            return Reason.LAST_STEPS
-        if self.max_consecutive_skips is not None and skips_in_row >= self.max_consecutive_skips:
-            return Reason.MAX_SKIPS
-        return None
-
-
-def guards_of(
-    options: Options,
-    defaults: GuardDefaults,
-    steps: int,
-    percent_to_sigma: Callable[[float], float],
-) -> Guards:
-    """The guards in force for a run of ``steps`` steps: the options, else the preset's defaults.
-
-    ``percent_to_sigma`` is the host's map from percent of the whole schedule to sigma, so that a
-    window means the same in both halves of a split sampling.
-    """
-    start = inf if options.start_percent <= 0 else percent_to_sigma(options.start_percent)
-    end = 0.0 if options.end_percent >= 1 else percent_to_sigma(options.end_percent)
-    warmup = options.warmup_steps
-    last = options.last_steps
-    most = options.max_consecutive_skips
-    return Guards(
-        start_sigma=float(start),
-        end_sigma=float(end),
-        warmup_steps=defaults.warmup(steps) if warmup is None else warmup,
-        last_steps=defaults.last_steps if last is None else last,
-        max_consecutive_skips=defaults.max_consecutive_skips if most is None else most,
-    )

@@ -2,40 +2,82 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
+import torch
 from torch import Tensor
 
-from .forecast import Snapshot
+from .forecast import Owed
 from .schedule import Position
 
 Signature = tuple[Hashable, ...]
 """What must not change between recording and reuse: shape, dtype and device of the model input."""
 
+Fill = Callable[[Tensor], object]
+"""Writes a value into a buffer."""
+
 
 class History:
-    """The newest values of one branch, oldest first."""
+    """The newest values of one branch, oldest first, in buffers that are used in turn.
+
+    owed: the reused steps since the newest value, while a correction is to make them good.
+    """
 
     def __init__(self, depth: int) -> None:
-        self.snapshots: deque[Snapshot] = deque(maxlen=depth)
+        self.depth = depth
+        self.positions: list[Position] = []
+        self.values: list[Tensor] = []
         self.signature: Signature = ()
+        self.owed: list[Owed] = []
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return sum(snapshot.value.nbytes for snapshot in self.snapshots)
+        return sum(value.nbytes for value in self.values)
 
     def record(self, position: Position, value: Tensor, signature: Signature) -> None:
-        """Keep ``value``; values recorded under another signature are dropped first."""
-        if signature != self.signature:
-            self.snapshots.clear()
+        """Keep a copy of ``value``; values recorded under another signature are dropped first."""
+        self.fill(position, value, lambda buffer: buffer.copy_(value), signature)
+
+    def fill(self, position: Position, like: Tensor, fill: Fill, signature: Signature) -> None:
+        """Keep what ``fill`` writes into a buffer like ``like``; see ``record``.
+
+        The buffer of the oldest value is used again once there are ``depth`` values.
+        """
+        if signature != self.signature or not self._usable(like):
+            self.clear()
             self.signature = signature
-        self.snapshots.append(Snapshot(position, value))
+        full = len(self.values) == self.depth
+        buffer = self.values.pop(0) if full else torch.empty_like(like)
+        del self.positions[: 1 if full else 0]
+        fill(buffer)
+        self.values.append(buffer)
+        self.positions.append(position)
+        self.owed.clear()
 
     def reaches(self, evaluation: int) -> bool:
         """True when the newest value is at least as new as ``evaluation``."""
-        return bool(self.snapshots) and self.snapshots[-1].position.evaluation >= evaluation
+        return bool(self.positions) and self.positions[-1].evaluation >= evaluation
+
+    def owe(self, position: Position, length: float, weights: list[float]) -> None:
+        """A step was reused with these weights; see ``Owed``."""
+        self.owed.append(Owed(position, length, tuple(weights)))
+
+    def clear(self) -> None:
+        """Drop every value."""
+        self.positions.clear()
+        self.values.clear()
+        self.owed.clear()
+
+    def _usable(self, like: Tensor) -> bool:
+        """False where a buffer may not be written to: made in another mode, or of another kind."""
+        return all(
+            value.shape == like.shape
+            and value.dtype == like.dtype
+            and value.device == like.device
+            and (torch.is_inference_mode_enabled() or not value.is_inference())
+            for value in self.values
+        )
 
 
 class Store:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .errors import require
-from .policy import Verdict
+from .policy import Look, Seen, Verdict
 from .timetable import Cumulative, Outlook, Timetable
 from .vocabulary import Signal
 
@@ -51,14 +51,11 @@ class TeaCache:
     threshold: float
     signal: Signal = "e0"
     fit: Fit | None = None
+    name: str = "TeaCache"
+    looks_at: Look = "schedule"
 
     def __post_init__(self) -> None:
         require(0 <= self.threshold <= 10, "rel_l1_thresh", self.threshold, "0 to 10")
-
-    @property
-    def name(self) -> str:
-        """The method's name as users know it."""
-        return "TeaCache"
 
     def describe(self) -> str:
         """The numbers in force."""
@@ -81,7 +78,7 @@ class TeaCache:
         total = state + distance
         return Verdict(total < self.threshold, total), total
 
-    def computed(self, state: float, features: Tensor | None) -> float:
+    def computed(self, state: float, seen: Seen) -> float:
         """The sum starts anew."""
         return 0.0
 

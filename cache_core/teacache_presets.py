@@ -59,7 +59,7 @@ class TeaCacheChoice:
     node_id: str | None = None
     name: str = "TeaCache"
 
-    def resolve(self, identity: Identity) -> Method:
+    def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy and guards for this model; StepCacheError if the file is another model's."""
         numbers = self._numbers(identity)
         tuned = self.preset != "custom"

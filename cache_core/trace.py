@@ -59,7 +59,8 @@ class MethodInForce:
 class Trace:
     """The records of a run and its totals.
 
-    model: the recognised model. level: what was cached, ``output`` or ``hidden``.
+    model: the recognised model. level: what was cached, ``output`` or ``hidden``. forecast: what a
+    reused value was.
     probe_share: what a reused evaluation still costs, as a share of a computed one (one block of
     the stack for a method that looks at block 0).
     """
@@ -68,6 +69,7 @@ class Trace:
     level: str
     methods: list[MethodInForce]
     steps: int
+    forecast: str = "hold"
     probe_share: float = 0.0
     records: list[Record] = field(default_factory=list)
     peak_bytes: int = 0
@@ -158,6 +160,7 @@ class Trace:
             "version": FORMAT_VERSION,
             "model": self.model,
             "cache_level": self.level,
+            "forecast": self.forecast,
             "notes": self.notes,
             "methods": [{**asdict(m), "notes": list(m.notes)} for m in self.methods],
             "summary": self.summary(),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+TimeAxis = Literal["step", "sigma", "logsnr"]
+ForecastForm = Literal["newton", "series", "hermite"]
+ForecastName = Literal["auto", "hold", "taylor"]
+Correction = Literal["auto", "on", "off"]
 CfgMode = Literal["cond", "separate"]
 CacheLevel = Literal["auto", "hidden", "output"]
 OnFewSteps = Literal["off", "warn", "allow"]

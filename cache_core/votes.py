@@ -7,8 +7,9 @@ from math import isfinite
 from typing import Any
 
 from .decision import Decision, Reason, compute, reuse
-from .policy import Policy
-from .schedule import Guards, Position
+from .guards import Guards
+from .policy import Policy, Seen
+from .schedule import Position
 
 
 def vote(
@@ -44,5 +45,5 @@ def foresee(
         distance = distances[step] if step else None
         decision, state = vote(policy, state, distance, forbidden, Reason.FIRST)
         plan += "R" if decision.reuses else "C"
-        state = state if decision.reuses else policy.computed(state, None)
+        state = state if decision.reuses else policy.computed(state, Seen())
     return plan

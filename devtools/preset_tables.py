@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from cache_core.config import Options
 from cache_core.fbcache_presets import FBCACHE
+from cache_core.guards import guards_of
 from cache_core.identity import Identity
 from cache_core.magcache_presets import MagCacheChoice
 from cache_core.published import published
-from cache_core.schedule import guards_of
 from cache_core.timetable import Outlook
 from cache_core.variants import PUBLISHED, Variant
 from cache_core.vocabulary import Size, TunedPreset

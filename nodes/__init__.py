@@ -2,10 +2,14 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .adacache import ApplyAdaCache
 from .calibrate import MagCacheCalibrate
+from .customcache import ApplyCustomCache
+from .easycache import ApplyEasyCache
 from .fbcache import ApplyFBCache
 from .magcache import ApplyMagCache
 from .options import StepCacheOptions
+from .taylorseer import ApplyTaylorSeer
 from .teacache import ApplyTeaCache
 
 
@@ -18,6 +22,10 @@ class WanStepCacheExtension(ComfyExtension):
             ApplyFBCache,
             ApplyTeaCache,
             ApplyMagCache,
+            ApplyTaylorSeer,
+            ApplyAdaCache,
+            ApplyCustomCache,
+            ApplyEasyCache,
             MagCacheCalibrate,
             StepCacheOptions,
         ]

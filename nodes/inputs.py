@@ -1,5 +1,6 @@
 """Inputs that several nodes share."""
 
+from collections.abc import Sequence
 from typing import get_args
 
 from comfy_api.latest import io
@@ -26,6 +27,29 @@ def preset() -> io.Input:
         default="balanced",
         tooltip="quality, balanced and fast set the numbers below for the recognised model; "
         "custom uses the numbers as they stand. The log says which numbers are in force.",
+    )
+
+
+def max_order() -> io.Input:
+    """The degree of a forecast."""
+    return io.Int.Input(
+        "max_order",
+        default=1,
+        min=0,
+        max=3,
+        tooltip="Degree of the extrapolation: 0 holds the last value, 1 follows its slope. Higher "
+        "degrees amplify noise over gaps of more than two steps.",
+    )
+
+
+def model_variant(families: Sequence[str]) -> io.Input:
+    """Which published Wan a model is."""
+    return io.Combo.Input(
+        "model_variant",
+        options=["auto", *families],
+        default="auto",
+        tooltip="Which published Wan this is, where auto (architecture, file name, then the run) "
+        "gets it wrong. The log says what was assumed.",
     )
 
 

@@ -5,11 +5,20 @@ from typing import get_args
 from comfy_api.latest import io
 
 from ..cache_core import Options, StepCacheError
-from ..cache_core.vocabulary import CacheLevel, CfgMode, OnFewSteps
+from ..cache_core.vocabulary import (
+    CacheLevel,
+    CfgMode,
+    Correction,
+    ForecastName,
+    OnFewSteps,
+    TimeAxis,
+)
 from . import inputs
 
 PRESET = -1
-"""The widget value that leaves a guard to the preset."""
+"""The widget value that leaves a number to the preset or the method."""
+
+AUTO = "auto"
 
 
 class StepCacheOptions(io.ComfyNode):
@@ -37,6 +46,7 @@ class StepCacheOptions(io.ComfyNode):
                     tooltip="Write one line per step and branch to the console.",
                 ),
                 _few_steps(),
+                *_forecast(),
             ],
             outputs=[inputs.OptionsType.Output(display_name="options")],
         )
@@ -65,6 +75,10 @@ class StepCacheOptions(io.ComfyNode):
         cache_level: CacheLevel,
         verbose: bool,
         on_few_steps: OnFewSteps = "off",
+        forecast: ForecastName = "auto",
+        max_order: int = PRESET,
+        time_axis: str = AUTO,
+        correction: Correction = "auto",
     ) -> io.NodeOutput:
         """The options as one frozen value."""
         options = Options(
@@ -77,6 +91,10 @@ class StepCacheOptions(io.ComfyNode):
             cache_level=cache_level,
             verbose=verbose,
             on_few_steps=on_few_steps,
+            forecast=forecast,
+            max_order=_chosen(max_order),
+            time_axis=None if time_axis == AUTO else time_axis,
+            correction=correction,
         )
         return io.NodeOutput(options)
 
@@ -132,6 +150,43 @@ def _few_steps() -> io.Input:
         tooltip="Below 10 steps, or 13 at CFG 1: off computes everything, since there is little to "
         "gain and much to lose; warn and allow reuse as ever, with and without saying so.",
     )
+
+
+def _forecast() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "forecast",
+            options=list(get_args(ForecastName)),
+            default="auto",
+            optional=True,
+            tooltip="What a reused step is: hold repeats the last computed one, as most methods "
+            "were published; taylor extrapolates. auto does what proved best for the method.",
+        ),
+        io.Int.Input(
+            "max_order",
+            default=PRESET,
+            min=PRESET,
+            max=3,
+            optional=True,
+            tooltip="Degree of the extrapolation, 0 to hold. -1: as the method says.",
+        ),
+        io.Combo.Input(
+            "time_axis",
+            options=[AUTO, *get_args(TimeAxis)],
+            default=AUTO,
+            optional=True,
+            tooltip="What the extrapolation runs along: the step, sigma or log-SNR. auto: as the "
+            "method says.",
+        ),
+        io.Combo.Input(
+            "correction",
+            options=list(get_args(Correction)),
+            default="auto",
+            optional=True,
+            tooltip="Once a step is computed, make good what the reused steps before it got wrong; "
+            "costs nothing. auto does with forecast auto, on samplers where it is known to help.",
+        ),
+    ]
 
 
 def _guard(name: str, tooltip: str) -> io.Input:

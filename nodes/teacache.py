@@ -91,13 +91,7 @@ def _numbers() -> list[io.Input]:
             "Off: predict from the time embedding and compute the first and the last step; better "
             "on Wan 2.1 T2V 1.3B.",
         ),
-        io.Combo.Input(
-            "model_variant",
-            options=["auto", *FAMILIES],
-            default="auto",
-            tooltip="Which published Wan this is, where auto (architecture, file name, then the "
-            "run) gets it wrong. The log says what was assumed.",
-        ),
+        inputs.model_variant(FAMILIES),
     ]
 
 

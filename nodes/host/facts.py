@@ -25,6 +25,10 @@ Their steps are counted; those of all others are found by reading the sigma, a w
 """
 
 
+ADDS_UP = frozenset(f"sample_{name}" for name in ("euler",))
+"""Functions of the host's samplers that only add up the model's velocity times the step."""
+
+
 def facts_of(guider: Any, sampler: Any, sigmas: Sequence[float], latent: Any) -> RunFacts:
     """The facts of one sampling, from the arguments of the host's OUTER_SAMPLE."""
     sampling = guider.model_patcher.get_model_object("model_sampling")
@@ -37,6 +41,7 @@ def facts_of(guider: Any, sampler: Any, sigmas: Sequence[float], latent: Any) ->
         width=latent.shape[-1] * scale,
         cfg=getattr(guider, "cfg", None),
         counted=sampler_name(sampler) in ONE_EVALUATION,
+        corrects=sampler_name(sampler) in ADDS_UP,
     )
 
 

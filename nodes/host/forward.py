@@ -30,17 +30,16 @@ class SkipRest(BaseException):
 
 def forward_output(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Call) -> Tensor:
     """Cache the model's output (velocity): a reused call runs block 0 at most."""
-    output = None
     if not call.settled:
         output = _observing(executor, args, kwargs, call)
+        if output is not None:
+            return call.record_output(output)
     if call.reuses:
         reused = call.reuse()
         if reused is not None:
             return reused
-    if output is None:
-        output = executor(*args, **kwargs)
-    call.record(lambda rows: output[rows].clone())
-    return output
+    options = watched(call, args[OPTIONS_ARGUMENT])
+    return call.record_output(executor(*with_options(args, options), **kwargs))
 
 
 def _observing(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Call) -> Tensor | None:
@@ -53,13 +52,30 @@ def _observing(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Cal
             raise SkipRest
         return out
 
-    options, run_block = with_patch(args[OPTIONS_ARGUMENT], block_0)
+    options, run_block = with_patch(watched(call, args[OPTIONS_ARGUMENT]), 0, block_0)
     try:
         return executor(*with_options(args, options), **kwargs)
     except SkipRest:
         return None
     finally:
         call.give_up(Reason.NOT_OBSERVED)
+
+
+def watched(call: Call, options: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the options in which blocks show themselves to the policies that watch them."""
+    for block in call.run.watching:
+        options = _watched_block(call, options, block)
+    return options
+
+
+def _watched_block(call: Call, options: dict[str, Any], block: int) -> dict[str, Any]:
+    def watching(block_args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        out = run_block(block_args, extra)
+        call.watch(block, block_args["img"], out["img"])
+        return out
+
+    copied, run_block = with_patch(options, block, watching)
+    return copied
 
 
 def forward_hidden(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Call) -> Tensor:
@@ -72,7 +88,7 @@ def forward_hidden(executor: Any, args: list[Any], kwargs: dict[str, Any], call:
         handle.remove()
         call.give_up(Reason.NOT_OBSERVED)
     if not call.reuses and stack.measured:
-        call.record(stack.residual)
+        call.record_residual(stack.base, stack.end, output)
     return output
 
 
@@ -87,7 +103,7 @@ class HiddenStack:
     def __init__(self, model: Any, call: Call, options: dict[str, Any]) -> None:
         self.model = model
         self.call = call
-        self.options, self.run_block = with_patch(options, self.block_0)
+        self.options, self.run_block = with_patch(watched(call, options), 0, self.block_0)
         self.base: Tensor | None = None
         self.end: Tensor | None = None
         self.restored: Tensor | None = None
@@ -119,10 +135,6 @@ class HiddenStack:
         both = self.base is not None and self.end is not None
         return both and self.base.shape == self.end.shape
 
-    def residual(self, rows: slice) -> Tensor:
-        """What the stack behind block 0 added to these rows: [rows, tokens, dim]."""
-        return self.end[rows] - self.base[rows]
-
     def _bypass(self) -> None:
         blocks = self.options["patches_replace"]["dit"]
         for index in range(1, len(self.model.blocks)):
@@ -140,12 +152,12 @@ def _pass_through(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]
     return {"img": args["img"]}
 
 
-def with_patch(options: dict[str, Any], patch: Patch) -> tuple[dict[str, Any], Patch]:
-    """A copy of the options with ``patch`` on block 0, and what ran block 0 until now."""
+def with_patch(options: dict[str, Any], block: int, patch: Patch) -> tuple[dict[str, Any], Patch]:
+    """A copy of the options with ``patch`` on a block, and what ran that block until now."""
     replaced = options.get("patches_replace", {})
     blocks = dict(replaced.get("dit", {}))
-    foreign: Patch | None = blocks.get(("double_block", 0))
-    blocks[("double_block", 0)] = patch
+    foreign: Patch | None = blocks.get(("double_block", block))
+    blocks[("double_block", block)] = patch
     copied = {**options, "patches_replace": {**replaced, "dit": blocks}}
     copied["patches"] = dict(options.get("patches", {}))
     return copied, foreign or _original_block

@@ -38,7 +38,7 @@ def tapped(model: Any, args: list[Any]) -> Iterator[tuple[Tap, list[Any]]]:
     def before_head(head: Any, head_args: tuple[Any, ...]) -> None:
         tap.after = head_args[0]
 
-    options, run_block = with_patch(args[OPTIONS_ARGUMENT], block_0)
+    options, run_block = with_patch(args[OPTIONS_ARGUMENT], 0, block_0)
     handle = model.head.register_forward_pre_hook(before_head)
     try:
         yield tap, with_options(args, options)

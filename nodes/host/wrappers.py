@@ -101,8 +101,10 @@ def enter(run: Run, model: Any, x: torch.Tensor, options: dict[str, Any]) -> Cal
     chunks = chunks_of(model, x, options)
     if chunks is None or run.evaluation is None:
         return None
+    if not run.evaluation.index:
+        run.watch(len(model.blocks))
     run.trace.probe_share = 1 / len(model.blocks) if run.probing else 0.0
-    return Call.of(run, chunks)
+    return Call.of(run, chunks, x[:, : model.out_dim])
 
 
 def cacheable(model: Any, options: dict[str, Any]) -> bool:

@@ -13,7 +13,8 @@ from cache_core import Options, Schedule, StepCacheError
 from cache_core.config import GuardDefaults
 from cache_core.decision import Reason
 from cache_core.fbcache_presets import GUARDS
-from cache_core.schedule import Guards, Position, guards_of
+from cache_core.guards import Guards, guards_of
+from cache_core.schedule import Position
 
 FALLING = Schedule.of([1.0, 0.8, 0.5, 0.2, 0.0])
 NOISE = 2e-5

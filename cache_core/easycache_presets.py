@@ -1,0 +1,32 @@
+"""EasyCache's thresholds by preset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import GuardDefaults, Method
+from .easycache import EasyCache
+from .identity import Identity
+from .vocabulary import PresetName
+
+PRESETS = {"quality": 0.03, "balanced": 0.05, "fast": 0.1}
+SOURCE = "balanced published by EasyCache for Wan 2.1, the others ours"
+GUARDS = GuardDefaults(0.2, 1, None)
+"""As published: the first 10 of 50 steps and the last one are computed."""
+
+
+@dataclass(frozen=True)
+class EasyCacheChoice:
+    """What the user of Apply EasyCache chose."""
+
+    preset: PresetName
+    threshold: float
+    node_id: str | None = None
+    name: str = "EasyCache"
+
+    def resolve(self, identity: Identity, steps: int | None = None) -> Method:
+        """The policy and guards; the same on every model."""
+        tuned = self.preset != "custom"
+        policy = EasyCache(PRESETS[self.preset] if tuned else self.threshold)
+        source = SOURCE if tuned else "set by hand"
+        return Method(policy, GUARDS, self.preset, source, self.node_id)
