@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -67,13 +66,12 @@ def write(path: Path, content: Content) -> None:
     header = json.dumps(content.header, sort_keys=True)
     data = save(dict(sorted(content.tensors.items())), {KEY: header})
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(suffix=".part", dir=path.parent)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(partial).replace(path)
+        partial.write_bytes(data)
+        partial.replace(path)
     finally:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Calibration:
@@ -97,10 +95,19 @@ def read_content(path: Path) -> Content:
         raise StepCacheError(
             f"Calibration {path.name!r} cannot be read: {error}. {AGAIN}"
         ) from error
-    known = header.get("format")
+    known = header.get("format") if isinstance(header, dict) else None
     _need(known is not None, path, "is a safetensors file, but no calibration of this pack")
     _need(known == FORMAT, path, f"has format {known}, but this version reads {FORMAT}")
+    _need(_is_whole(header), path, "has a header without model or sections")
     return Content(header, tensors)
+
+
+def _is_whole(header: dict[str, Any]) -> bool:
+    model, sections = header.get("model"), header.get("sections")
+    if not isinstance(model, dict) or not isinstance(sections, dict):
+        return False
+    known = all(name in model for name in ("kind", "dim", "layers"))
+    return known and all(isinstance(facts, dict) for facts in sections.values())
 
 
 def _section(path: Path, content: Content, name: str, facts: dict[str, Any]) -> Section:
@@ -125,8 +132,9 @@ def _section(path: Path, content: Content, name: str, facts: dict[str, Any]) -> 
     sigmas = values("sigmas")
     falling = all(before > after for before, after in pairwise(sigmas))
     _need(len(sigmas) > 1 and falling, path, f"has {name}.sigmas that do not fall")
-    present = [b for b in BRANCHES if f"{name}.{b}.mag_ratio" in content.tensors] or ["cond"]
-    ratios = tuple(values(f"{branch}.mag_ratio", len(sigmas)) for branch in present)
+    cond, uncond = (f"{branch}.mag_ratio" for branch in BRANCHES)
+    present = [cond, uncond] if f"{name}.{uncond}" in content.tensors else [cond]
+    ratios = tuple(values(what, len(sigmas)) for what in present)
     _need(min(map(min, ratios)) > 0, path, f"has ratios in {name} that are not positive")
     return Section(name, str(facts.get("variant")), sigmas, ratios, fit("e"), fit("e0"))
 

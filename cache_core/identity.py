@@ -20,8 +20,11 @@ the experts are 0.875 and 0.9; workflows switch at 0.8 to 0.95."""
 PIXELS_480P, PIXELS_720P = 480 * 832, 720 * 1280
 
 NAMES = {
-    "generation": {"2.1": r"2[._]?1(?![0-9])", "2.2": r"2[._]?2(?![0-9])|a14b"},
-    "resolution": {"480p": r"480p?", "720p": r"720p?"},
+    "generation": {
+        "2.1": r"(?<![0-9])2[._]?1(?![0-9])",
+        "2.2": r"(?<![0-9])2[._]?2(?![0-9])|a14b",
+    },
+    "resolution": {"480p": r"(?<![0-9])480(?![0-9])", "720p": r"(?<![0-9])720(?![0-9])"},
     "expert": {
         "high": r"(?<![a-z])(high([-_ ]?noise)?|hn)(?![a-z])",
         "low": r"(?<![a-z])(low([-_ ]?noise)?|ln)(?![a-z])",
@@ -56,6 +59,7 @@ class Identity:
 
     kind: the host's model type: t2v, i2v, vace, camera, s2v, animate, ...
     candidates: the variants it can be, the likeliest first. evidence: how they were narrowed down.
+    unlikely: what a guess from the run left out, which may be wrong.
     """
 
     size: Size
@@ -64,6 +68,7 @@ class Identity:
     layers: int
     candidates: tuple[Variant, ...]
     evidence: str = "by its architecture"
+    unlikely: tuple[Variant, ...] = ()
 
     @property
     def variant(self) -> Variant:
@@ -78,8 +83,15 @@ class Identity:
 
     @property
     def _doubt(self) -> str:
-        others = [v.label for v in self.candidates[1:] if v.name in PUBLISHED]
-        return f", assumed; may be {' or '.join(others)}: set model_variant" if others else ""
+        """What else it may be, and how to set that right where the user can."""
+        assumed = ", assumed" if any(v.name in PUBLISHED for v in self.candidates[1:]) else ""
+        others = [v for v in (*self.candidates[1:], *self.unlikely) if v.name in PUBLISHED]
+        if not others:
+            return ""
+        labels = dict.fromkeys(variant.label for variant in others)
+        settled = all(variant.family == self.variant.family for variant in others)
+        remedy = "" if settled else ": set model_variant"
+        return f"{assumed}; may be {' or '.join(labels)}{remedy}"
 
     def named(self, file_name: str | None) -> Identity:
         """Narrowed down by what the loader's file is called; None changes nothing."""
@@ -96,12 +108,12 @@ class Identity:
     def running(self, facts: RunFacts) -> Identity:
         """Narrowed down by the run, where neither shapes nor file name could tell."""
         expert = _expert(facts)
-        found = self._where("expert", expert, f"guessed from sigmas {_range(facts)}")
+        found = self._guess("expert", expert, f"guessed from sigmas {_range(facts)}")
         if facts.height and facts.width:
             pixels = facts.height * facts.width
             nearer = "480p" if pixels < sqrt(PIXELS_480P * PIXELS_720P) else "720p"
             size = f"guessed from frames of {facts.width}x{facts.height}"
-            found = found._where("resolution", nearer, size)
+            found = found._guess("resolution", nearer, size)
         return found
 
     def overridden(self, model_variant: str) -> Identity:
@@ -114,6 +126,11 @@ class Identity:
     def placed(self, expert: str) -> Identity:
         """Known by the node's input to be the ``high`` or ``low`` noise model of a pair."""
         return self._where("expert", expert, f"{expert} noise by its place on the node")
+
+    def _guess(self, field: str, value: str | None, evidence: str) -> Identity:
+        found = self._where(field, value, evidence)
+        dropped = tuple(v for v in self.candidates if v not in found.candidates)
+        return replace(found, unlikely=(*self.unlikely, *dropped))
 
     def _where(self, field: str, value: str | None, evidence: str) -> Identity:
         kept = tuple(v for v in self.candidates if getattr(v, field) == value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 from torch import Tensor
@@ -85,13 +86,10 @@ class Run:
         Costs one device synchronisation for each of them, none later.
         """
         self.prepared = True
-        sigmas = self.schedule.sigmas[:-1]
+        outlook = Outlook(self.schedule.sigmas[:-1], embed)
         for which, policy in enumerate(self.policies):
             if policy.looks_at == "schedule" and not self.idle:
-                table = cast(Static, policy).timetable(Outlook(sigmas, embed))
-                self.timetables[which] = table
-                plan = foresee(policy, self.guards[which], sigmas, table.rows[0])
-                self.trace.plans(which, plan, table.notes)
+                self.shield(partial(self._plan, which, cast(Static, policy), outlook))
 
     def watch(self, layers: int) -> None:
         """The model has this many blocks: which of them do policies look at?"""
@@ -103,7 +101,8 @@ class Run:
     def begin(self, sigma: Tensor) -> None:
         """A model evaluation starts; ``sigma`` holds its noise level, one value per sample."""
         self.evaluation = Evaluation(self.evaluations, sigma.reshape(-1)[:1])
-        if self.facts.counted and not self.dynamic and self.evaluations < self.schedule.steps:
+        reads = not self.idle and any(p.looks_at in ("block", "latent") for p in self.policies)
+        if self.facts.counted and not reads and self.evaluations < self.schedule.steps:
             self.evaluation.position = self._counted(self.evaluations)
         self.evaluations += 1
         self.trace.evaluation_begins()
@@ -175,13 +174,19 @@ class Run:
         self.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
         return wish == "off"
 
+    def _plan(self, which: int, policy: Static, outlook: Outlook) -> None:
+        table = policy.timetable(outlook)
+        self.timetables[which] = table
+        plan = foresee(policy, self.guards[which], outlook.sigmas, table.rows[0])
+        self.trace.plans(which, plan, table.notes)
+
     def _counted(self, index: int) -> Position:
         return Position(index, index, self.schedule.sigmas[index])
 
     def _distance(self, group: Group, which: int, position: Position, branch: int) -> float | None:
         """A static method's distance; None before anything was computed, or without a timetable."""
         table = self.timetables.get(which)
-        if table is None or group.computed_at is None:
+        if table is None or group.computed_at is None or not position.step:
             return None
         return table.at(branch, position.step)
 

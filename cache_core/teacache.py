@@ -90,6 +90,7 @@ def predicted(fit: Fit, signal: Signal, outlook: Outlook) -> Timetable:
     for changes it never saw, so the change between two sigmas is that of the fitted steps between
     them. What no change of an output can be (below 0, above 1) is clamped, and said; where that is
     most of the schedule, the polynomial is another model's and the raw signal takes its place.
+    A step towards noise changes the output as much as one away from it.
     """
     signals = relative_changes(outlook.embed(fit.sigmas, signal))
     raw = np.polyval(fit.coefficients, signals)
@@ -101,9 +102,8 @@ def predicted(fit: Fit, signal: Signal, outlook: Outlook) -> Timetable:
         told += f", not this model's: raw signal times {RAW_SCALE:g} instead"
     total = Cumulative.of(fit.sigmas, clamped.tolist())
     notes = [told] if wrong else []
-    return Timetable(
-        (tuple(total.increments(outlook.sigmas)),), (*notes, *_range_note(total, outlook.sigmas))
-    )
+    changes = tuple(abs(change) for change in total.increments(outlook.sigmas))
+    return Timetable((changes,), (*notes, *_range_note(total, outlook.sigmas)))
 
 
 def relative_changes(signals: Tensor) -> list[float]:

@@ -10,7 +10,8 @@ from checkout import published_files, repository_files, text_of
 LIBRARIES = {"torch", "numpy", "einops", "safetensors"}
 HOST = {
     "comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras",
-    "app", "comfyui_version", "execution", "folder_paths", "latent_preview", "node_helpers", "nodes", "server",
+    "app", "comfyui_version", "execution", "folder_paths", "latent_preview", "node_helpers",
+    "nodes", "server",
 }  # fmt: skip
 NODES_MAY = {"comfy_api", "comfy_execution.graph_utils"}
 """What of the host nodes may import outside nodes/host."""

@@ -102,7 +102,7 @@ def test_a_real_run_tells_the_numbers_in_force():
     run = make_run(FBCache(0.1, "hidden_rel_l2", 4, 0.2), steps=5, warmup_steps=2)
     sample(run, batched(*[1.0] * 5))
     line = summary_line(run.trace)
-    for words in ("Wan T2V other (dim 4, 1 layers)", "FBCache custom (hidden_rel_l2 < 0.1", "ema 0.2", "first 2 and last 0",
-                  "set by hand", "cond 3 of 5 reused"):  # fmt: skip
+    for words in ("Wan T2V other (dim 4, 1 layers)", "FBCache custom (hidden_rel_l2 < 0.1",
+                  "ema 0.2", "first 2 and last 0", "set by hand", "cond 3 of 5 reused"):  # fmt: skip
         assert words in line
     assert line.isascii()
