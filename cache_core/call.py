@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .anchors import keep, restore
 from .branches import Chunk, Evaluation
 from .decision import Decision, Reason, compute
 from .forecast import combine, correction_weights
@@ -109,12 +110,11 @@ class Call:
         if self.run.idle:
             return output
         corrected = self.run.shield(lambda: self._corrected(output))
-        offset = self.run.forecast.offset
+        anchor = self.run.forecast.anchor
 
         def fill(rows: slice) -> Fill:
-            if offset:
-                return lambda buffer: torch.sub(output[rows], self.latent[rows], out=buffer)
-            return lambda buffer: buffer.copy_(output[rows])
+            sigma = self._position().sigma
+            return lambda buffer: keep(anchor, output[rows], self.latent[rows], sigma, buffer)
 
         self.run.shield(lambda: self._record(output, fill, output))
         return output if corrected is None else corrected
@@ -238,11 +238,12 @@ class Call:
 
     def _forecast(self, base: Tensor | None) -> Tensor:
         position = self._position()
-        start = self.latent if self.run.forecast.offset else base
         dtype = self.latent.dtype if base is None else base.dtype
         parts = [self._forecast_chunk(chunk, position, dtype) for chunk in self.chunks]
         value = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return value if start is None else value.add_(start)
+        if base is not None:
+            return value.add_(base)
+        return restore(self.run.forecast.anchor, value, self.latent, position.sigma)
 
     def _forecast_chunk(self, chunk: Chunk, position: Position, dtype: torch.dtype) -> Tensor:
         history = self.run.store.history(chunk.key)

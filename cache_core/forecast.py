@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .errors import require
 from .schedule import Position
-from .vocabulary import ForecastForm, TimeAxis
+from .vocabulary import Anchor, ForecastForm, TimeAxis
 from .weights import (
     abscissa,
     interpolation_weights,
@@ -27,6 +27,9 @@ SLICE = 1 << 22
 """Elements that are added up in fp32 at once: the sum of a hidden residual would need GB."""
 
 
+ANCHORS = {"denoised": "the denoised latent", "input": "the output relative to the input"}
+
+
 @dataclass(frozen=True)
 class Forecast:
     """How a reused value is made.
@@ -37,8 +40,9 @@ class Forecast:
     order: degree, less while there are fewer values; 0 holds the newest. axis: what distances are
     measured in. slope: how much of the way from the newest value to the polynomial's is gone.
     horizon: steps after which that share falls as 1 / elapsed, None for never.
-    corrects: once a step is computed, the reused steps before it are made good. offset: the
-    model's output is held relative to its input, as EasyCache does.
+    corrects: once a step is computed, the reused steps before it are made good. anchor: what is
+    kept of the model's output. Velocities add up and can be corrected; what is denoised stays when
+    a sampler adds fresh noise; relative to the input is how EasyCache was published.
     """
 
     order: int = 0
@@ -47,7 +51,7 @@ class Forecast:
     form: ForecastForm = "newton"
     horizon: int | None = None
     corrects: bool = False
-    offset: bool = False
+    anchor: Anchor = "velocity"
 
     def __post_init__(self) -> None:
         require(0 <= self.order <= 3, "max_order", self.order, "0 (hold) to 3")
@@ -61,11 +65,12 @@ class Forecast:
     def describe(self) -> str:
         """In one short phrase for logs and reports."""
         corrected = ", corrected" if self.corrects else ""
+        what = "" if self.anchor == "velocity" else f" of {ANCHORS[self.anchor]}"
         if not self.order or not self.slope:
-            return f"hold{' relative to the input' if self.offset else ''}{corrected}"
+            return f"hold{what}{corrected}"
         damped = f", slope {self.slope:g}" if self.slope != 1 else ""
         form = "" if self.form == "newton" else f" ({self.form})"
-        return f"order {self.order} in {self.axis}{form}{damped}{corrected}"
+        return f"order {self.order}{what} in {self.axis}{form}{damped}{corrected}"
 
     def weights(self, positions: Sequence[Position], at: Position) -> list[float]:
         """Of the values at ``positions``, oldest first, for the one at ``at``."""

@@ -6,28 +6,35 @@ from dataclasses import replace
 
 from .config import Method, Options
 from .forecast import Forecast
+from .identity import RunFacts
 
 BEST = Forecast(order=1, axis="logsnr", slope=0.6, horizon=3)
-"""What did best on the tiny Wan for every method: see docs/benchmarks.md."""
+"""What did best on the tiny Wan for every method, corrected where the sampler allows it.
+
+See docs/benchmarks.md. The whole slope does better while gaps are short and early steps are all
+computed, and worse otherwise; beyond three steps none is to be trusted.
+"""
 
 
-def forecast_for(method: Method, options: Options, level: str, correctable: bool) -> Forecast:
+def forecast_for(method: Method, options: Options, level: str, facts: RunFacts) -> Forecast:
     """The forecast of a run that ``method`` leads.
 
-    correctable: the sampler adds up velocities. A correction changes what the sampler gets, so it
-    works on the model's output only.
+    A correction changes what the sampler gets, so it works on the model's output only. With a
+    sampler that adds fresh noise velocities are as new as the noise; only what is denoised stays.
     """
     found = _uncorrected(method, options)
     if level != "output":
-        return replace(found, offset=False)
+        return replace(found, anchor="velocity")
+    if facts.renoises and options.forecast == "auto":
+        return Forecast(order=0, anchor="denoised")
     automatic = options.correction == "auto" and options.forecast == "auto"
     wanted = automatic or options.correction == "on"
-    return replace(found, corrects=wanted and correctable)
+    return replace(found, corrects=wanted and facts.corrects)
 
 
 def _uncorrected(method: Method, options: Options) -> Forecast:
     if options.forecast == "hold":
-        return Forecast(order=0, offset=method.name == "EasyCache")
+        return Forecast(order=0, anchor="input" if method.name == "EasyCache" else "velocity")
     own = method.forecast or Forecast(order=BEST.order, axis=BEST.axis)
     found = own if options.forecast == "taylor" else replace(BEST, order=own.order, axis=own.axis)
     if options.max_order is not None:

@@ -40,7 +40,8 @@ class RunFacts:
     first_sigma, last_sigma: where the run starts and ends. steps: of the whole schedule that the
     run is a part of. height, width: of the frames, in pixels. cfg: the guidance scale. counted:
     the sampler is known to evaluate the model once a step. corrects: it is one whose steps add up
-    the model's velocity, so that what a reused step got wrong can be made good later.
+    the model's velocity, so that what a reused step got wrong can be made good later. renoises:
+    it adds fresh noise between steps.
     """
 
     first_sigma: float = 1.0
@@ -51,6 +52,7 @@ class RunFacts:
     cfg: float | None = None
     counted: bool = False
     corrects: bool = False
+    renoises: bool = False
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Run:
         self.prepared = False
         self.level = "hidden" if config.options.cache_level == "hidden" else "output"
         self.forecast: Forecast = forecast_for(
-            self.methods[0], config.options, self.level, self.facts.corrects
+            self.methods[0], config.options, self.level, self.facts
         )
         self.store = Store(self.forecast.depth)
         self.groups: dict[Hashable, Group] = {}

@@ -6,6 +6,9 @@ from typing import Literal
 
 TimeAxis = Literal["step", "sigma", "logsnr"]
 ForecastForm = Literal["newton", "series", "hermite"]
+Anchor = Literal["velocity", "denoised", "input"]
+"""What is forecast at output level: the velocity v of the latent z, z - sigma v, or v - z."""
+
 ForecastName = Literal["auto", "hold", "taylor"]
 Correction = Literal["auto", "on", "off"]
 CfgMode = Literal["cond", "separate"]
