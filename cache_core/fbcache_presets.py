@@ -21,9 +21,9 @@ OURS = "ours, by analogy, untested on this model"
 TINY = "ours, measured on the tiny test model only"
 
 GUARDS: dict[TunedPreset, GuardDefaults] = {
-    "quality": GuardDefaults(warmup_ratio=0.2, last_steps=2, max_consecutive_skips=2),
-    "balanced": GuardDefaults(warmup_ratio=0.2, last_steps=1, max_consecutive_skips=3),
-    "fast": GuardDefaults(warmup_ratio=0.1, last_steps=1, max_consecutive_skips=4),
+    "quality": GuardDefaults(warmup_ratio=0.27, last_steps=2, max_consecutive_skips=2),
+    "balanced": GuardDefaults(warmup_ratio=0.27, last_steps=1, max_consecutive_skips=3),
+    "fast": GuardDefaults(warmup_ratio=0.2, last_steps=1, max_consecutive_skips=4),
 }
 
 

@@ -99,12 +99,12 @@ class Identity:
         """Narrowed down by what the loader's file is called; None changes nothing."""
         if file_name is None:
             return self
-        lowered = file_name.replace("\\", "/").rsplit("/", 1)[-1].lower()
+        name = file_name.replace("\\", "/").rsplit("/", 1)[-1]
         found = self
         for field, spellings in NAMES.items():
-            said = [v for v, spelling in spellings.items() if re.search(spelling, lowered)]
+            said = [v for v, spelling in spellings.items() if re.search(spelling, name.lower())]
             if len(said) == 1:
-                found = found._where(field, said[0], f"by its file name {file_name}")
+                found = found._where(field, said[0], f"by its file name {name}")
         return found
 
     def running(self, facts: RunFacts) -> Identity:

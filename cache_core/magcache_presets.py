@@ -11,7 +11,7 @@ from .errors import StepCacheError
 from .identity import Identity
 from .magcache import Curve, MagCache
 from .published import published
-from .teacache_presets import TINY, borrowed_source, nearest_of
+from .teacache_presets import TINY, borrowed_source, by_hand, nearest_of
 from .timetable import native_sigmas
 from .vocabulary import PresetName
 
@@ -24,12 +24,16 @@ SAME_CURVE = {"wan2.2_ti2v_5B": "wan2.2_ti2v_5B_t2v"}
 
 @dataclass(frozen=True)
 class Numbers:
-    """A curve and the (E, K, R) of the presets that go with it."""
+    """A curve and the (E, K, R) of the presets that go with it.
+
+    borrowed: the model they were published for, None if it is this.
+    """
 
     curve: Curve
     presets: dict[str, tuple[float, int, float]]
     source: str
     notes: tuple[str, ...] = ()
+    borrowed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,14 @@ class MagCacheChoice:
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy and guards for this model; StepCacheError when it has no curve."""
         numbers = self._numbers(identity)
-        by_hand = (self.threshold, self.most_skips, self.retention_ratio)
+        chosen = (self.threshold, self.most_skips, self.retention_ratio)
         tuned = self.preset != "custom"
-        error, skips, retention = numbers.presets[self.preset] if tuned else by_hand
+        error, skips, retention = numbers.presets[self.preset] if tuned else chosen
         return Method(
             MagCache(error, skips, numbers.curve),
             GuardDefaults(retention, 1, None, warmup_steps=1),
             self.preset,
-            numbers.source if tuned else "set by hand",
+            numbers.source if tuned else by_hand(numbers.borrowed),
             self.node_id,
             numbers.notes,
         )
@@ -106,7 +110,8 @@ def published_numbers(name: str, expert: str | None, borrowed: bool = False) -> 
     curve = Curve(sigmas[part], tuple(tuple(entry[branch][part]) for branch in ("cond", "uncond")))
     grid = f"curve of {name}, calibrated at {entry['steps']} steps and assumed shift"
     source = borrowed_source(name) if borrowed else _source(entry)
-    return Numbers(curve, _presets(entry, expert), source, (f"{grid} {entry['shift']:g}",))
+    notes, other = (f"{grid} {entry['shift']:g}",), name if borrowed else None
+    return Numbers(curve, _presets(entry, expert), source, notes, other)
 
 
 def _curve_of(identity: Identity) -> str:

@@ -125,6 +125,8 @@ class Measurement:
         """The sampling is over: is everything there?"""
         if self.evaluations != self.steps:
             self.fail(f"it ended after {self.evaluations} evaluations for {self.steps} steps")
+        if self.steps < 2:
+            self.fail("it has one step, and nothing to compare it with")
         if not self.keys:
             self.fail("its model was never called as expected")
 

@@ -177,7 +177,9 @@ class Run:
     def _plan(self, which: int, policy: Static, outlook: Outlook) -> None:
         table = policy.timetable(outlook)
         self.timetables[which] = table
-        plan = foresee(policy, self.guards[which], outlook.sigmas, table.rows[0])
+        plan = None
+        if self.facts.counted:  # else steps have several evaluations, each with its own decision
+            plan = foresee(policy, self.guards[which], outlook.sigmas, table.rows[0])
         self.trace.plans(which, plan, table.notes)
 
     def _counted(self, index: int) -> Position:
@@ -196,7 +198,8 @@ class Run:
         policy, guards = self.policies[which], self.guards[which]
         forbidden = guards.forbids(position, self.schedule.steps, group.skips_in_row)
         unknown = Reason.CHANGED if which in self.dynamic else Reason.NO_SIGNAL
-        unknown = Reason.FIRST if group.computed_at is None else unknown
+        first = group.computed_at is None or (which in self.timetables and not position.step)
+        unknown = Reason.FIRST if first else unknown
         decision, group.states[which] = vote(
             policy, group.states[which], distance, forbidden, unknown
         )

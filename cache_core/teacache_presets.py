@@ -34,13 +34,17 @@ RAW_OTHER: dict[Signal, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Numbers:
-    """A polynomial and the thresholds that go with it; signal: the one they are for."""
+    """A polynomial and the thresholds that go with it.
+
+    signal: the one they are for. borrowed: the model they were published for, None if it is this.
+    """
 
     signal: Signal
     fit: Fit | None
     presets: dict[str, float]
     source: str
     notes: tuple[str, ...] = ()
+    borrowed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class TeaCacheChoice:
             ),
             RET_GUARDS if self.use_ret_steps else PLAIN_GUARDS,
             self.preset,
-            numbers.source if tuned else "set by hand",
+            numbers.source if tuned else by_hand(numbers.borrowed),
             self.node_id,
             numbers.notes,
         )
@@ -94,7 +98,12 @@ def _fitted(variant: str, borrowed: bool, signal: Signal) -> Numbers:
     fit = Fit(coefficients, native_sigmas(entry["steps"], entry["shift"]))
     presets = entry[signal]["presets"]
     source = borrowed_source(variant) if borrowed else presets["source"]
-    return Numbers(signal, fit, presets, source, tuple(notes))
+    return Numbers(signal, fit, presets, source, tuple(notes), variant if borrowed else None)
+
+
+def by_hand(borrowed: str | None) -> str:
+    """What to say of numbers on the node, and of the constants they are used with."""
+    return "set by hand" + (f", constants {borrowed_source(borrowed)}" if borrowed else "")
 
 
 def borrowed_source(variant: str) -> str:

@@ -38,10 +38,13 @@ class ApplyAdaCache(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, codebook: str) -> bool | str:
-        """Refuse a codebook that cannot be read before anything is queued."""
+    def validate_inputs(cls, codebook: str | None) -> bool | str:
+        """Refuse a codebook that cannot be read before anything is queued.
+
+        None: it comes from another node, and is checked when this one runs.
+        """
         try:
-            parse_codebook(codebook)
+            parse_codebook(codebook or OFFICIAL["100 steps"][0])
         except StepCacheError as error:
             return str(error)
         return True

@@ -26,21 +26,26 @@ def apply(
     """Add a method, with the numbers right for each model, to one or both experts."""
 
     def cached(patcher: Any, identity: Identity) -> Any:
-        return attach(patcher, identity.overridden(model_variant), choice, options)
+        return attach(patcher, identity, choice, options)
 
-    return for_both(cached, node, model, low_noise_model)
+    return for_both(cached, node, model, low_noise_model, model_variant)
 
 
 def for_both(
-    patch: Any, node: type[io.ComfyNode], model: Any, low_noise_model: Any | None
+    patch: Any,
+    node: type[io.ComfyNode],
+    model: Any,
+    low_noise_model: Any | None,
+    model_variant: str = "auto",
 ) -> io.NodeOutput:
     """``patch(model, identity)`` for one or both experts, as the outputs of a node."""
+    known = identity_of(node, model, "model").overridden(model_variant)
     if low_noise_model is None:
-        done = patch(model, identity_of(node, model, "model"))
-        return io.NodeOutput(done, ExecutionBlocker(MISSING_EXPERT))
-    high = identity_of(node, model, "model").placed("high")
-    low = identity_of(node, low_noise_model, "low_noise_model").placed("low")
-    return io.NodeOutput(patch(model, high), patch(low_noise_model, low))
+        return io.NodeOutput(patch(model, known), ExecutionBlocker(MISSING_EXPERT))
+    low = identity_of(node, low_noise_model, "low_noise_model").overridden(model_variant)
+    return io.NodeOutput(
+        patch(model, known.placed("high")), patch(low_noise_model, low.placed("low"))
+    )
 
 
 def identity_of(node: type[io.ComfyNode], model: Any, slot: str) -> Identity:

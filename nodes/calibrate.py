@@ -44,9 +44,12 @@ class MagCacheCalibrate(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, name: str) -> bool | str:
-        """Refuse a name that is no file name before anything is queued."""
-        return calibration_files.wrong_name(name) or True
+    def validate_inputs(cls, name: str | None) -> bool | str:
+        """Refuse a name that is no file name before anything is queued.
+
+        None: it comes from another node, and is checked when this one runs.
+        """
+        return name is None or calibration_files.wrong_name(name) or True
 
     @classmethod
     def execute(

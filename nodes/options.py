@@ -52,13 +52,17 @@ class StepCacheOptions(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, start_percent: float, end_percent: float) -> bool | str:
+    def validate_inputs(cls, start_percent: float | None, end_percent: float | None) -> bool | str:
         """Refuse an empty window before anything is queued.
 
-        The host leaves the ranges of the inputs named here to this check.
+        The host leaves the ranges of the inputs named here to this check. None: a number comes from
+        another node, and is checked when this one runs.
         """
         try:
-            Options(start_percent=start_percent, end_percent=end_percent)
+            Options(
+                start_percent=0.0 if start_percent is None else start_percent,
+                end_percent=1.0 if end_percent is None else end_percent,
+            )
         except StepCacheError as error:
             return str(error)
         return True

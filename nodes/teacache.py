@@ -102,6 +102,6 @@ def _coefficients() -> io.Input:
         default=PUBLISHED,
         optional=True,
         advanced=True,
-        tooltip="auto: the polynomial published for this model, or for the one most alike. none: "
-        "the raw signal. A file: the polynomial that MagCache Calibrate fitted.",
+        tooltip="auto takes the polynomial published for this model or the one most alike, none "
+        "the raw signal, a file the polynomial that MagCache Calibrate fitted.",
     )

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from comfy.patcher_extension import WrappersMP
 
 from ...cache_core import Identity, RunFacts, StepCacheError
 from ...cache_core import calibration_file as files
+from ...cache_core.branches import Chunk
 from ...cache_core.calibration import SINGLE
 from ...cache_core.measured import not_finite, tensors_of
 from ...cache_core.measurement import Measurement
@@ -23,7 +25,7 @@ from .facts import ONE_EVALUATION, facts_of, sampler_name
 from .feedback import show
 from .forward import OPTIONS_ARGUMENT
 from .keys import CALIBRATE_KEY, MEASURE_KEY
-from .tap import tapped
+from .tap import Tap, tapped
 from .time_signal import embedding_of
 from .wrappers import LATENT, SAMPLER, SIGMAS
 
@@ -65,6 +67,8 @@ class Calibrating:
                 f"the sampler {sampler.removeprefix('sample_')} evaluates the model more than once "
                 "a step: use euler"
             )
+        if self.sigmas != sorted(self.sigmas, reverse=True):
+            self.measurement.fail("its noise does not fall from step to step")
         if not self.request.overwrite and self._exists():
             self.measurement.fail(f"{self.path.name} exists: turn on overwrite, or change the name")
 
@@ -80,6 +84,16 @@ class Calibrating:
         content = files.existing(self.path, self.identity)
         return content is None or self.section in content.sections
 
+    def _content(self) -> files.Content:
+        """What the file holds already; nothing if it may be replaced and is of no use."""
+        try:
+            found = files.existing(self.path, self.identity)
+        except StepCacheError:
+            if not self.request.overwrite:
+                raise
+            found = None
+        return found or files.empty(self.identity)
+
     def write(self) -> str:
         """Write the file and say so in words; StepCacheError says why there is none."""
         self.measurement.finish()
@@ -90,7 +104,7 @@ class Calibrating:
         wrong = not_finite(tensors)
         if wrong:
             raise StepCacheError(f"{wrong} holds numbers that are none")
-        content = files.existing(self.path, self.identity) or files.empty(self.identity)
+        content = self._content()
         content.merge(self.section, facts_for_file(self), tensors)
         files.write(self.path, content)
         return f"wrote {self.path.name}, section {self.section}, {len(self.sigmas) - 1} steps"
@@ -153,15 +167,23 @@ def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     measurement = options.get(MEASURE_KEY)
     if measurement is None or measurement.problem:
         return executor(*args, **kwargs)
-    chunks = chunks_of(model, args[0], options)
-    with tapped(model, list(args)) as (tap, tapped_args):
+    failed = measurement_failed(measurement)
+    chunks = shielded(lambda: chunks_of(model, args[0], options), failed)
+    with tapped(model, list(args), failed) as (tap, tapped_args):
         output = executor(*tapped_args, **kwargs)
-    if chunks is None or tap.residual is None:
-        measurement.fail("its model was not called as expected (compiled as a whole?)")
-        return output
-    measure = lambda: measurement.call(chunks, tap.residual, output)  # noqa: E731
-    shielded(measure, measurement_failed(measurement))
+    shielded(lambda: measure(measurement, chunks, tap, output), failed)
     return output
+
+
+def measure(
+    measurement: Measurement, chunks: list[Chunk] | None, tap: Tap, output: torch.Tensor
+) -> None:
+    """Take in one call of the model."""
+    residual = tap.residual
+    if chunks is None or residual is None:
+        measurement.fail("its model was not called as expected (compiled as a whole?)")
+    else:
+        measurement.call(chunks, residual, output)
 
 
 def measurement_failed(measurement: Measurement) -> Any:

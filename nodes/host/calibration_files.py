@@ -14,7 +14,9 @@ from ...cache_core.calibration_file import read
 
 FOLDER = "step_cache"
 SUFFIX = ".safetensors"
-NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[A-Za-z0-9_+][A-Za-z0-9_+. -]{0,99}")
+NAME = re.compile(
+    r"(?!(?i:con|prn|aux|nul|com\d|lpt\d) *(\.|$))[A-Za-z0-9_+][A-Za-z0-9_+. -]{0,99}"
+)
 """No separators, no leading dot, none of the device names of Windows."""
 
 

@@ -104,6 +104,7 @@ class HiddenStack:
         self.model = model
         self.call = call
         self.options, self.run_block = with_patch(watched(call, options), 0, self.block_0)
+        self.foreign = self.run_block is not _original_block
         self.base: Tensor | None = None
         self.end: Tensor | None = None
         self.restored: Tensor | None = None
@@ -111,10 +112,11 @@ class HiddenStack:
     def block_0(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
         """Run block 0 unless a reuse is known to need it not; decide; bypass what is reused."""
         behind = self.call.run.behind_block_0
+        entered = args["img"].clone() if self.foreign and not behind else args["img"]
         out = None if self.call.reuses and not behind else self.run_block(args, extra)
         if out is not None and not self.call.settled:
-            self.call.observe(args["img"], out["img"])
-        base = out["img"] if behind else args["img"]
+            self.call.observe(entered, out["img"])
+        base = out["img"] if behind else entered
         self.restored = self.call.reuse(base) if self.call.reuses else None
         if self.restored is not None:
             self._bypass()

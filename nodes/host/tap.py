@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 
+from ...cache_core.shield import shielded
 from .forward import OPTIONS_ARGUMENT, with_options, with_patch
 
 
@@ -27,12 +28,17 @@ class Tap:
 
 
 @contextmanager
-def tapped(model: Any, args: list[Any]) -> Iterator[tuple[Tap, list[Any]]]:
-    """A tap on one forward of ``model``, and the arguments to call it with."""
+def tapped(
+    model: Any, args: list[Any], failed: Callable[[Exception], None]
+) -> Iterator[tuple[Tap, list[Any]]]:
+    """A tap on one forward of ``model``, and the arguments to call it with.
+
+    ``failed`` hears of errors of the tap's own, after which it has seen nothing.
+    """
     tap = Tap()
 
     def block_0(block_args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-        tap.before = block_args["img"].clone()  # what follows may write into it
+        tap.before = shielded(block_args["img"].clone, failed)  # what follows may write into it
         return run_block(block_args, extra)
 
     def before_head(head: Any, head_args: tuple[Any, ...]) -> None:

@@ -16,6 +16,17 @@ MODEL = ("model", "required", "MODEL", {})
 PRESETS = {"default": "balanced", "options": ["quality", "balanced", "fast", "custom"]}
 METRICS = ["residual_rel_l1", "hidden_rel_l1", "hidden_rel_l2"]
 GUARD = {"default": -1, "min": -1, "max": 1000}
+CURVES = [
+    *("auto", "wan2.1_t2v_1.3B", "wan2.1_t2v_14B", "wan2.1_i2v_480p_14B", "wan2.1_i2v_720p_14B"),
+    *("wan2.1_vace_1.3B", "wan2.1_vace_14B", "wan2.2_t2v_A14B", "wan2.2_i2v_A14B"),
+    *("wan2.2_ti2v_5B_t2v", "wan2.2_ti2v_5B_i2v"),
+]
+VARIANTS = [
+    *("auto", "wan2.1_t2v_1.3B", "wan2.1_t2v_14B", "wan2.1_i2v_480p_14B", "wan2.1_i2v_720p_14B"),
+    *("wan2.1_flf2v_14B", "wan2.1_vace_1.3B", "wan2.1_vace_14B", "wan2.2_ti2v_5B"),
+    *("wan2.2_t2v_A14B", "wan2.2_i2v_A14B"),
+]
+"""Without any calibration file; saved workflows know these words."""
 TWO_MODELS = [("model", "MODEL"), ("low_noise_model", "MODEL")]
 
 SNAPSHOT = {
@@ -45,6 +56,47 @@ SNAPSHOT = {
         ],
         "outputs": TWO_MODELS,
     },
+    "WanStepCache_TeaCache": {
+        "display_name": "Apply TeaCache",
+        "inputs": [
+            MODEL,
+            ("preset", "required", "COMBO", PRESETS),
+            ("rel_l1_thresh", "required", "FLOAT", {"default": 0.2, "min": 0.0, "max": 10.0}),
+            ("use_ret_steps", "required", "BOOLEAN", {"default": True}),
+            ("model_variant", "required", "COMBO", {"default": "auto", "options": VARIANTS}),
+            (
+                "coefficients", "optional", "COMBO",
+                {"default": "auto", "options": ["auto", "none"], "advanced": True},
+            ),
+            ("low_noise_model", "optional", "MODEL", {}),
+            ("options", "optional", "WANSTEPCACHE_OPTIONS", {}),
+        ],
+        "outputs": TWO_MODELS,
+    },
+    "WanStepCache_MagCache": {
+        "display_name": "Apply MagCache",
+        "inputs": [
+            MODEL,
+            ("preset", "required", "COMBO", PRESETS),
+            ("magcache_thresh", "required", "FLOAT", {"default": 0.12, "min": 0.0, "max": 10.0}),
+            ("magcache_K", "required", "INT", {"default": 4, "min": 0, "max": 50}),
+            ("retention_ratio", "required", "FLOAT", {"default": 0.2, "min": 0.0, "max": 1.0}),
+            ("calibration", "optional", "COMBO", {"default": "auto", "options": CURVES}),
+            ("low_noise_model", "optional", "MODEL", {}),
+            ("options", "optional", "WANSTEPCACHE_OPTIONS", {}),
+        ],
+        "outputs": TWO_MODELS,
+    },
+    "WanStepCache_MagCacheCalibrate": {
+        "display_name": "MagCache Calibrate",
+        "inputs": [
+            MODEL,
+            ("name", "required", "STRING", {"default": "my_wan"}),
+            ("overwrite", "required", "BOOLEAN", {"default": False}),
+            ("low_noise_model", "optional", "MODEL", {}),
+        ],
+        "outputs": TWO_MODELS,
+    },
     "WanStepCache_Options": {
         "display_name": "Step Cache Options",
         "inputs": [
@@ -62,10 +114,15 @@ SNAPSHOT = {
                 {"default": "auto", "options": ["auto", "hidden", "output"]},
             ),
             ("verbose", "required", "BOOLEAN", {"default": False}),
+            (
+                "on_few_steps", "optional", "COMBO",
+                {"default": "off", "options": ["off", "warn", "allow"]},
+            ),
         ],
         "outputs": [("options", "WANSTEPCACHE_OPTIONS")],
     },
 }  # fmt: skip
+HIDDEN = {"unique_id": ["UNIQUE_ID"], "prompt": ["PROMPT"]}
 PROMISED = ("default", "min", "max", "options", "advanced")
 
 
@@ -100,7 +157,7 @@ def test_every_apply_node_takes_both_experts_and_options_and_knows_itself(nodes)
         if node["display_name"].startswith("Apply "):
             assert set(node["input"]["optional"]) >= {"low_noise_model", "options"}, name
             assert node["output"] == ["MODEL", "MODEL"], name
-            assert node["input"]["hidden"] == {"unique_id": ["UNIQUE_ID"]}, name
+            assert node["input"]["hidden"] == HIDDEN, name
 
 
 def every_input(nodes):

@@ -15,9 +15,16 @@ FBCACHE = MethodInForce(
 )
 TEACACHE = MethodInForce("TeaCache", "fast", "rel_l1 < 0.2", "ours", {}, None)
 COMPUTED = Record(
-    evaluation=4, step=4, sigma=0.93751, branch="cond", action=Action.COMPUTE,
-    reason=Reason.ABOVE_THRESHOLD, method=None, metric=0.12346, seconds=1.5,
-)  # fmt: skip
+    evaluation=4,
+    step=4,
+    sigma=0.93751,
+    branch="cond",
+    action=Action.COMPUTE,
+    reason=Reason.ABOVE_THRESHOLD,
+    method=None,
+    metric=0.12346,
+    seconds=1.5,
+)
 REUSED = replace(
     COMPUTED, action=Action.REUSE, reason=Reason.BELOW_THRESHOLD, method="FBCache", metric=0.01
 )
@@ -102,7 +109,13 @@ def test_a_real_run_tells_the_numbers_in_force():
     run = make_run(FBCache(0.1, "hidden_rel_l2", 4, 0.2), steps=5, warmup_steps=2)
     sample(run, batched(*[1.0] * 5))
     line = summary_line(run.trace)
-    for words in ("Wan T2V other (dim 4, 1 layers)", "FBCache custom (hidden_rel_l2 < 0.1",
-                  "ema 0.2", "first 2 and last 0", "set by hand", "cond 3 of 5 reused"):  # fmt: skip
+    for words in (
+        "Wan T2V other (dim 4, 1 layers)",
+        "FBCache custom (hidden_rel_l2 < 0.1",
+        "ema 0.2",
+        "first 2 and last 0",
+        "set by hand",
+        "cond 3 of 5 reused",
+    ):
         assert words in line
     assert line.isascii()
