@@ -43,8 +43,10 @@ class ApplyAdaCache(io.ComfyNode):
 
         None: it comes from another node, and is checked when this one runs.
         """
+        if codebook is None:
+            return True
         try:
-            parse_codebook(codebook or OFFICIAL["100 steps"][0])
+            parse_codebook(codebook)
         except StepCacheError as error:
             return str(error)
         return True
