@@ -19,6 +19,11 @@ from .errors import DevError
 from .progress import say
 
 Command = Callable[[argparse.Namespace], int]
+BENCHMARKS = {"quality": "bench.quality", "page": "bench.quality_page"}
+"""Modules that run inside the environment, with what else the command line says."""
+
+TAKE_MORE = ("test", "bench")
+"""Commands whose other arguments are for what they run."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,14 +37,19 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "test", test_command, "lint, type check and tests; or: test PYTEST_ARGS")
     by_hand = _command(commands, "serve", serve_command, "open ComfyUI in the browser")
     by_hand.add_argument("--port", type=int, default=serve.DEFAULT_PORT)
+    measure = _command(commands, "bench", bench_command, "measure; or: bench quality --help", False)
+    measure.add_argument("what", choices=BENCHMARKS)
+    measure.add_argument("--out", type=Path, help="default: in the checkout")
     env = _command(commands, "env", env_command, "print where the environment is")
     env.add_argument("--json", action="store_true", help="as one JSON object")
     return top
 
 
-def _command(commands: Any, name: str, run: Command, text: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, run: Command, text: str, add_help: bool = True
+) -> argparse.ArgumentParser:
     made: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text, allow_abbrev=False
+        name, help=text, description=text, allow_abbrev=False, add_help=add_help
     )
     versions = ", ".join(hosts.HOSTS)
     made.add_argument("--comfyui", metavar="VERSION", help=f"{versions} (default {hosts.DEFAULT})")
@@ -69,6 +79,14 @@ def serve_command(options: argparse.Namespace) -> int:
     return serve.serve(environment.prepare(options.comfyui), options.port)
 
 
+def bench_command(options: argparse.Namespace) -> int:
+    """Runs a benchmark inside the environment."""
+    found = environment.prepare(options.comfyui)
+    out = ["--out", str(options.out.resolve())] if options.out else []
+    command = [str(found.python), "-m", BENCHMARKS[options.what], *out, *options.rest]
+    return child.call(command, found.variables())
+
+
 def env_command(options: argparse.Namespace) -> int:
     """Prints where the environment is."""
     found = environment.prepare(options.comfyui).described()
@@ -80,10 +98,10 @@ def env_command(options: argparse.Namespace) -> int:
 
 
 def read_arguments() -> argparse.Namespace:
-    """The command line; what `test` does not know is for pytest."""
+    """The command line; what `test` does not know is for pytest, what `bench` for the benchmark."""
     top = parser()
     options, rest = top.parse_known_args()
-    if rest and options.command != "test":
+    if rest and options.command not in TAKE_MORE:
         top.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     return options

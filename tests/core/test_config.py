@@ -63,25 +63,24 @@ def test_what_a_model_carries_is_frozen_hashable_and_shared_by_deep_copies():
             setattr(frozen, name, "other")
 
 
-class Other(FBCache):
+def other(threshold):
     """A method of another kind."""
-
-    name = "Other"
+    return Method(FBCache(threshold, name="Other"))
 
 
 def test_methods_add_up_in_order_and_the_same_kind_replaces():
-    first, other, second = Method(FBCache(0.1)), Method(Other(0.2)), Method(FBCache(0.3))
-    config = CacheConfig(TOY, ()).with_method(first, None).with_method(other, None)
-    assert config.methods == (first, other)
-    assert config.with_method(second, None).methods == (other, second)
-    assert config.methods == (first, other)
+    first, another, second = Method(FBCache(0.1)), other(0.2), Method(FBCache(0.3))
+    config = CacheConfig(TOY, ()).with_method(first, None).with_method(another, None)
+    assert config.methods == (first, another)
+    assert config.with_method(second, None).methods == (another, second)
+    assert config.methods == (first, another)
 
 
 def test_options_hold_until_a_later_method_brings_its_own():
     mine, later = Options(warmup_steps=3), Options(verbose=True)
     config = CacheConfig(TOY, ()).with_method(Method(FBCache(0.1)), mine)
-    assert config.with_method(Method(Other(0.1)), None).options == mine
-    assert config.with_method(Method(Other(0.1)), later).options == later
+    assert config.with_method(other(0.1), None).options == mine
+    assert config.with_method(other(0.1), later).options == later
 
 
 SIZES = ("14B", "5B", "1.3B", "other")

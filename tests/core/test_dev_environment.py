@@ -200,6 +200,16 @@ class TestCommandLine:
         assert options.comfyui == "0.18.2"
         assert options.rest == ["-k", "lock", "tests/core", "--maxfail=1"]
 
+    def test_what_bench_does_not_know_is_for_the_benchmark(self, monkeypatch):
+        arguments = ("bench", "quality", "--scenario", "one", "two", "--out", "there", "--quick")
+        options = self.read(monkeypatch, *arguments)
+        assert (options.what, options.out) == ("quality", Path("there"))
+        assert options.rest == ["--scenario", "one", "two", "--quick"]
+
+    def test_benchmarks_are_modules_of_this_checkout(self):
+        for module in commands.BENCHMARKS.values():
+            assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
+
     def test_other_commands_take_nothing_more(self, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             self.read(monkeypatch, "env", "--jsn")

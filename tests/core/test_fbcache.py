@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cache_core import FBCache, StepCacheError
+from cache_core.policy import Seen
 
 METRICS = ("residual_rel_l1", "hidden_rel_l1", "hidden_rel_l2")
 ROWS, TOKENS, DIM = 2, 11, 5
@@ -37,14 +38,19 @@ def naive_change(metric, reference, now):
     return np.abs(reference - now).sum() / np.abs(reference).sum()
 
 
+def seen(policy, before, after):
+    """What the policy sees of a block."""
+    return Seen(features=policy.features(before, after))
+
+
 def measured(policy, state, before, after):
     """The policy's distance as a number."""
-    return policy.distance(state, policy.features(before, after)).item()
+    return policy.distance(state, seen(policy, before, after)).item()
 
 
 def remembering(policy, before, after):
     """The policy's state after an evaluation with this block 0 was computed."""
-    return policy.computed(policy.start(), policy.features(before, after))
+    return policy.computed(policy.start(), seen(policy, before, after))
 
 
 @given(
@@ -60,8 +66,8 @@ def test_decides_as_the_published_rule_does(metric, every, ema, threshold, drift
     for index, size in enumerate([0.0, *drift]):
         before, after = block_0(7)
         after = after + size * block_0(100 + index)[1]
-        features = policy.features(before, after)
-        distance = policy.distance(state, features)
+        sight = seen(policy, before, after)
+        distance = policy.distance(state, sight)
         signal = naive_signal(metric, every, before, after)
         hit = False
         assert (distance is None) == (reference is None)
@@ -75,7 +81,7 @@ def test_decides_as_the_published_rule_does(metric, every, ema, threshold, drift
             assert verdict.reuse == hit
         if not hit:
             reference = signal
-            state = policy.computed(state, features)
+        state = policy.skipped(state, sight) if hit else policy.computed(state, sight)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -84,14 +90,13 @@ def test_a_hit_leaves_the_reference_so_slow_drift_is_found(metric):
     before, after = torch.zeros(ROWS, TOKENS, DIM), block_0(1)[1]
     state, hits = policy.start(), []
     for step in range(12):
-        features = policy.features(before, after * (1 + 0.1 * step))
-        distance = policy.distance(state, features)
+        sight = seen(policy, before, after * (1 + 0.1 * step))
+        distance = policy.distance(state, sight)
         reuse = False
         if distance is not None:
             verdict, state = policy.judge(state, distance.item())
             reuse = verdict.reuse
-        if not reuse:
-            state = policy.computed(state, features)
+        state = policy.skipped(state, sight) if reuse else policy.computed(state, sight)
         hits.append(reuse)
     # sizes 1.0 1.1 ... 2.1: computed at 1.0, 1.3 (1.3/1.0), 1.7 (1.7/1.3)
     assert "".join("-R"[hit] for hit in hits) == "-RR-RRR-RRRR"
@@ -117,10 +122,10 @@ def test_the_distance_does_not_depend_on_the_scale_of_the_model(metric, seed, po
 def test_bf16_features_are_compared_in_fp32(metric):
     policy = FBCache(0.1, metric, 1)
     reference, now = (block_0(seed, dtype=torch.bfloat16) for seed in (3, 4))
-    features = [policy.features(*blocks) for blocks in (reference, now)]
-    assert [kept.dtype for kept in features] == [torch.bfloat16] * 2
-    distance = policy.distance(policy.computed(policy.start(), features[0]), features[1])
-    exact = naive_change(metric, *(kept.double().numpy() for kept in features))
+    sights = [seen(policy, *blocks) for blocks in (reference, now)]
+    assert [sight.features.dtype for sight in sights] == [torch.bfloat16] * 2
+    distance = policy.distance(policy.computed(policy.start(), sights[0]), sights[1])
+    exact = naive_change(metric, *(sight.features.double().numpy() for sight in sights))
     assert distance.dtype == torch.float32
     assert distance.item() == pytest.approx(exact, rel=1e-5)
 
@@ -149,8 +154,15 @@ CANNOT_COMPARE = {
 @pytest.mark.parametrize("reference", CANNOT_COMPARE.values(), ids=CANNOT_COMPARE.keys())
 def test_no_distance_without_a_comparable_reference(reference):
     policy = FBCache(0.1, downsample=1)
-    state = policy.start() if reference is None else policy.computed(policy.start(), reference)
-    assert policy.distance(state, torch.ones(ROWS, TOKENS, DIM)) is None
+    state = policy.computed(policy.start(), Seen(features=reference))
+    assert policy.distance(state, Seen(features=torch.ones(ROWS, TOKENS, DIM))) is None
+
+
+def test_what_nobody_saw_is_at_no_distance_and_teaches_nothing():
+    policy = FBCache(0.1, downsample=1)
+    known = policy.computed(policy.start(), Seen(features=torch.ones(ROWS, TOKENS, DIM)))
+    assert policy.distance(known, Seen()) is None
+    assert policy.computed(known, Seen()) is known
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -196,7 +208,7 @@ def test_reuses_strictly_below_the_threshold_of_the_running_mean(
 def test_a_policy_and_its_states_never_change():
     policy = FBCache(0.1, ema=0.5)
     start = policy.start()
-    learnt = policy.computed(start, torch.ones(1, 2, 3))
+    learnt = policy.computed(start, Seen(features=torch.ones(1, 2, 3)))
     judged = policy.judge(learnt, 0.3)[1]
     assert (start.reference, start.mean) == (None, None)
     assert (learnt.mean, judged.mean) == (None, 0.3)

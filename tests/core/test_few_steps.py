@@ -124,7 +124,7 @@ def test_nothing_is_asked_of_the_model_when_everything_is_computed():
     def unwanted(sigmas, signal):
         raise AssertionError("the time embedding was computed")
 
-    run = short_run(())
+    run = short_run(METHODS["static"])
     idle = Run(
         CacheConfig(TOY, (Method(TeaCache(9.0), FREE),)),
         run.schedule,

@@ -7,7 +7,7 @@ from toy import (
     Rows,
     ToyModel,
     batched,
-    chunks_of,
+    call_of,
     evaluate,
     make_run,
     pattern,
@@ -16,7 +16,6 @@ from toy import (
     story,
 )  # fmt: skip
 
-from cache_core.call import Call
 from cache_core.decision import Reason
 
 STEADY = [1.0] * 4
@@ -170,7 +169,7 @@ def test_rows_keep_their_places_and_a_reuse_adds_to_a_base_out_of_place():
     first = rows("uncond 1, cond 1")
     evaluate(run, [first], 1.0, model)
     run.begin(torch.tensor([0.9]))
-    call = Call.of(run, chunks_of(list(reversed(first))))
+    call = call_of(run, list(reversed(first)))
     call.observe(*model.block_0(first))
     base = torch.full((2 * BATCH, 1), 10.0)
     assert call.reuse(base)[:, 0].tolist() == [12.0] * BATCH + [11.0] * BATCH
@@ -182,7 +181,7 @@ def test_nothing_is_decided_twice_and_an_unobserved_call_computes():
     run, model = make_run(), ToyModel()
     evaluate(run, batched(1.0)[0], 1.0, model)
     run.begin(torch.tensor([0.9]))
-    call = Call.of(run, chunks_of(batched(1.0)[0][0]))
+    call = call_of(run, batched(1.0)[0][0])
     assert not call.settled and not call.reuses
     call.give_up(Reason.NOT_OBSERVED)
     assert call.settled and not call.reuses
@@ -193,4 +192,4 @@ def test_nothing_is_decided_twice_and_an_unobserved_call_computes():
 def test_a_call_outside_an_evaluation_is_refused():
     run = make_run()
     with pytest.raises(RuntimeError, match="begin"):
-        Call.of(run, chunks_of(batched(1.0)[0][0]))
+        call_of(run, batched(1.0)[0][0])

@@ -5,6 +5,7 @@ import json
 import logging
 import weakref
 from dataclasses import dataclass, replace
+from itertools import count
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from toy import (
     Rows,
     ToyModel,
     batched,
-    chunks_of,
+    call_of,
     evaluate,
     make_run,
     pattern,
@@ -21,11 +22,11 @@ from toy import (
     story,
 )
 
+import cache_core.call
 from cache_core import FBCache
-from cache_core.call import Call
 from cache_core.decision import Reason
 
-PARTS = ("start", "features", "distance", "judge", "computed")
+PARTS = ("start", "features", "distance", "judge", "skipped", "computed")
 STEADY = [1.0] * 8
 
 
@@ -34,7 +35,8 @@ class Failing:
 
     def __init__(self, part, *at, error=ZeroDivisionError):
         inner = FBCache(0.1, downsample=1)
-        self.name, self.calls, self.at, self.error = inner.name, 0, at, error
+        self.name, self.looks_at = inner.name, inner.looks_at
+        self.calls, self.at, self.error = 0, at, error
         for name in (*PARTS, "describe"):
             setattr(self, name, getattr(inner, name))
         setattr(self, part, self.failing(getattr(inner, part)))
@@ -61,7 +63,11 @@ def test_a_method_that_always_fails_costs_the_cache_and_nothing_else(part, scrip
 
 
 @pytest.mark.parametrize(
-    ("part", "at"), [("start", 1), ("features", 3), ("distance", 3), ("judge", 2), ("computed", 1)]
+    ("part", "at"),
+    [
+        *[("start", 1), ("features", 3), ("distance", 3), ("judge", 2)],
+        *[("skipped", 2), ("computed", 1)],
+    ],
 )
 @pytest.mark.parametrize("script", [batched(*STEADY), split(*STEADY)], ids=["batched", "split"])
 @pytest.mark.parametrize("mode", ["cond", "separate"])
@@ -98,16 +104,16 @@ def test_failures_are_counted_but_logged_in_full_only_once(caplog):
 class BrokenForecast:
     """Cannot say what a reused value is, the first ``times`` times."""
 
-    depth = 1
+    depth, corrects, anchor = 1, False, "velocity"
 
     def __init__(self, times):
         self.left = times
 
-    def predict(self, snapshots, at):
+    def weights(self, positions, at):
         self.left -= 1
         if self.left >= 0:
             raise ArithmeticError("no forecast")
-        return snapshots[-1].value
+        return [0.0] * (len(positions) - 1) + [1.0]
 
 
 @pytest.mark.parametrize("script", [batched(*STEADY), split(*STEADY)], ids=["batched", "split"])
@@ -125,24 +131,30 @@ def test_a_forecast_that_fails_is_computed(script, times):
     assert reasons == {Reason.ERROR}
 
 
-class ShortOfMemory(ToyModel):
-    """No copy of its output can be taken the n-th time."""
+def fails_at(function, at, error):
+    """The function, which fails the n-th time."""
+    calls = count(1)
 
-    def __init__(self, at):
-        super().__init__()
-        self.until = at
+    def attempt(*args, **kwargs):
+        if next(calls) == at:
+            raise error
+        return function(*args, **kwargs)
 
-    def keep(self, part):
-        self.until -= 1
-        if self.until == 0:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return super().keep(part)
+    return attempt
 
 
+WHERE = {"a buffer": (torch, "empty_like"), "its content": (cache_core.call, "keep")}
+
+
+@pytest.mark.parametrize("where", WHERE.values(), ids=WHERE.keys())
 @pytest.mark.parametrize("script", [batched(*STEADY), split(*STEADY)], ids=["batched", "split"])
 @pytest.mark.parametrize("at", [1, 2])
-def test_out_of_memory_while_keeping_a_value_drops_the_cache_and_goes_on(script, at):
-    run, model = make_run(), ShortOfMemory(at)
+def test_out_of_memory_while_keeping_a_value_drops_the_cache_and_goes_on(
+    script, at, where, monkeypatch
+):
+    run, model = make_run(), ToyModel()
+    error = torch.OutOfMemoryError("CUDA out of memory")
+    monkeypatch.setattr(*where, fails_at(getattr(*where), at, error))
     held = []
     for sigma, calls in zip(run.schedule.sigmas, script, strict=False):
         evaluate(run, calls, sigma, model)
@@ -157,7 +169,7 @@ def test_the_whole_cache_is_dropped_on_a_failure_even_what_was_good():
     evaluate(run, batched(1.0)[0], 1.0, model)
     assert run.store.nbytes > 0
     run.begin(torch.tensor([0.9]))
-    Call.of(run, chunks_of(batched(1.0)[0][0])).observe(*model.block_0(batched(1.0)[0][0]))
+    call_of(run, batched(1.0)[0][0]).observe(*model.block_0(batched(1.0)[0][0]))
     assert run.store.nbytes == 0
     assert all(group.nbytes == 0 for group in run.groups.values())
 
@@ -184,18 +196,23 @@ def test_without_a_single_observation_everything_is_computed():
     run, model = make_run(), ToyModel()
     for sigma in run.schedule.sigmas[:3]:
         run.begin(torch.tensor([sigma]))
-        call = Call.of(run, chunks_of([Rows("cond")]))
+        call = call_of(run, [Rows("cond")])
         call.give_up(Reason.NOT_OBSERVED)
-        value = model.rest([Rows("cond")])
-        call.record(lambda part, value=value: value[part].clone())
+        call.record_output(model.rest([Rows("cond")]))
         call.close(0.0)
         run.end()
     assert story(run) == ["cond compute (block patch not called)"] * 3
     assert [record.step for record in run.trace.records] == [0, 1, 2]
 
 
-def test_close_lets_go_of_every_tensor():
-    kept = []
+def test_close_lets_go_of_every_tensor(monkeypatch):
+    kept, fill = [], cache_core.call.keep
+
+    def watched_fill(*args):
+        kept.append(weakref.ref(args[-1]))
+        return fill(*args)
+
+    monkeypatch.setattr(cache_core.call, "keep", watched_fill)
 
     @dataclass(frozen=True)
     class Watched(FBCache):
@@ -204,21 +221,12 @@ def test_close_lets_go_of_every_tensor():
             kept.append(weakref.ref(features))
             return features
 
-    run, model = make_run(replace(Watched(0.1), downsample=1)), ToyModel()
-    for sigma, calls in zip(run.schedule.sigmas, split(1.0, 1.0, 3.0, 3.0), strict=False):
-        run.begin(torch.tensor([sigma]))
-        for rows in calls:
-            call = Call.of(run, chunks_of(rows))
-            if not call.settled:
-                call.observe(*model.block_0(rows))
-            if not call.reuses:
-                values = [model.rest(rows).clone()]
-                kept.append(weakref.ref(values[0]))
-                call.record(lambda part, values=values: values.pop())
-        run.end()
-        del call
+    run = make_run(replace(Watched(0.1), downsample=1))
+    sample(run, split(1.0, 1.0, 3.0, 3.0))
     gc.collect()
-    assert sum(ref() is not None for ref in kept) == 3  # two branches and the reference
+    alive = {id(ref()) for ref in kept if ref() is not None}
+    assert len(alive) == 3  # two branches and the reference
+    del alive
     run.close()
     gc.collect()
     assert [ref() for ref in kept if ref() is not None] == []

@@ -39,7 +39,7 @@ class Always:
     """A policy of one feature that votes the same every time, and counts its votes."""
 
     def __init__(self, name, reuse):
-        self.name, self.reuse, self.votes = name, reuse, 0
+        self.name, self.reuse, self.votes, self.looks_at = name, reuse, 0, "block"
 
     def describe(self):
         return self.name
@@ -50,15 +50,18 @@ class Always:
     def features(self, before, after):
         return after.clone()
 
-    def distance(self, state, features):
+    def distance(self, state, seen):
         return None if state.reference is None else torch.tensor(0.25)
 
     def judge(self, state, distance):
         self.votes += 1
         return Verdict(self.reuse, distance), state
 
-    def computed(self, state, features):
-        return FBCache(0.1).computed(state, features)
+    def skipped(self, state, seen):
+        return state
+
+    def computed(self, state, seen):
+        return FBCache(0.1).computed(state, seen)
 
 
 @pytest.mark.parametrize(

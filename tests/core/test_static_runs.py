@@ -15,7 +15,7 @@ from toy import (
     Rows,
     ToyModel,
     batched,
-    chunks_of,
+    call_of,
     pattern,
     sample,
     split,
@@ -36,7 +36,6 @@ from cache_core import (
     Schedule,
     TeaCache,
 )
-from cache_core.call import Call
 from cache_core.config import GuardDefaults
 from cache_core.report import assumptions, node_text, plan_line, plan_text, ranges, summary_line
 
@@ -74,10 +73,10 @@ def mag(error=0.3, most=99, cond=0.9, uncond=None, steps=STEPS):
 
 
 def static_run(*policies, steps=STEPS, facts=COUNTED, guards=FREE, embed=STEADY, **options):
-    """A prepared run over an even schedule."""
+    """A prepared run over an even schedule; without a forecast, values tell when they were made."""
     methods = tuple(Method(policy, guards) for policy in policies)
-    schedule = Schedule.of(even(steps))
-    run = Run(CacheConfig(TOY, methods, Options(**options)), schedule, lambda p: 1 - p, facts)
+    schedule, told = Schedule.of(even(steps)), Options(**{"forecast": "hold", **options})
+    run = Run(CacheConfig(TOY, methods, told), schedule, lambda p: 1 - p, facts)
     run.shield(lambda: run.prepare(embed))
     return run
 
@@ -414,18 +413,17 @@ def test_a_run_that_was_never_prepared_computes_everything():
     assert run.trace.methods[0].plan is None
 
 
-class Spoilt(ToyModel):
-    """A model whose third output cannot be kept."""
+def test_a_value_that_cannot_be_kept_costs_its_evaluation_only(monkeypatch):
+    model, keep = BlindModel(), cache_core.call.keep
 
-    def keep(self, part):
-        if self.full_runs == 3:
+    def spoilt(*args):
+        if model.full_runs == 3:
             raise MemoryError("no room")
-        return part.clone()
+        return keep(*args)
 
-
-def test_a_value_that_cannot_be_kept_costs_its_evaluation_only():
+    monkeypatch.setattr(cache_core.call, "keep", spoilt)
     run = static_run(TeaCache(0.25))
-    sample(run, batched(*[1.0] * STEPS), model=Spoilt())
+    sample(run, batched(*[1.0] * STEPS), model=model)
     assert pattern(run) == "CRRCRRCCRRCR"
     assert run.trace.failsafes() == {"error": 1}
     assert reasons(run)[7] == "first evaluation"
@@ -475,7 +473,7 @@ def test_a_run_that_failed_can_be_closed():
 def test_calls_are_settled_before_the_model_is_asked():
     run = static_run(TeaCache(0.25))
     run.begin(torch.tensor([1.0] * BATCH))
-    assert Call.of(run, chunks_of([Rows("cond")])).settled
+    assert call_of(run, [Rows("cond")]).settled
     run.end()
 
 

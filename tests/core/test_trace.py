@@ -155,10 +155,11 @@ def test_a_trace_survives_json_word_for_word():
     read = json.loads(json.dumps(made.as_json(), allow_nan=False))
     assert read == made.as_json()
     assert list(read) == [
-        *("version", "model", "cache_level", "notes", "methods", "summary", "records"),
+        *("version", "model", "cache_level", "forecast"),
+        *("notes", "methods", "summary", "records"),
     ]
     assert (read["version"], read["model"]) == (FORMAT_VERSION, "Wan T2V 14B")
-    assert read["cache_level"] == "output"
+    assert (read["cache_level"], read["forecast"]) == ("output", "hold")
     assert read["methods"][0]["settings"] == {"threshold": 0.1}
     assert read["records"][2] == {
         "evaluation": 1, "step": 1, "sigma": 0.99, "branch": "cond", "action": "reuse",

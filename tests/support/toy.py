@@ -64,10 +64,6 @@ class ToyModel:
         self.full_runs += 1
         return torch.tensor([[float(n)] for _ in rows for n in [next(self.numbers)] * BATCH])
 
-    def keep(self, part):
-        """A copy of a part of the output, for the cache."""
-        return part.clone()
-
 
 def chunks_of(rows):
     """The chunks of a model call."""
@@ -76,23 +72,28 @@ def chunks_of(rows):
     ]
 
 
-def make_run(policy=None, *more, steps=20, guards=FREE, **options):
+def make_run(policy=None, *more, steps=20, guards=FREE, forecast="hold", **options):
     """A run over an even schedule from 1 to 0, percent p being sigma 1 - p."""
     policies = (policy or FBCache(0.1, downsample=1), *more)
     methods = tuple(Method(policy, guards) for policy in policies)
     schedule = Schedule.of(torch.linspace(1, 0, steps + 1).tolist())
-    return Run(CacheConfig(TOY, methods, Options(**options)), schedule, lambda p: 1 - p)
+    config = CacheConfig(TOY, methods, Options(forecast=forecast, **options))
+    return Run(config, schedule, lambda p: 1 - p)
+
+
+def call_of(run, rows):
+    """A model call on an input of zeros."""
+    return Call.of(run, chunks_of(rows), torch.zeros(len(rows) * BATCH, 1))
 
 
 def forward(run, rows, model):
     """One model call under the cache, as the host's wrappers make it: the values of its rows."""
-    call = Call.of(run, chunks_of(rows))
+    call = call_of(run, rows)
     if not call.settled:
         call.observe(*model.block_0(rows))
     value = call.reuse() if call.reuses else None
     if value is None:
-        value = model.rest(rows)
-        call.record(lambda part: model.keep(value[part]))
+        value = call.record_output(model.rest(rows))
     call.close(0.0)
     return value
 

@@ -1,0 +1,1 @@
+"""Measurements of the pack on a real ComfyUI: `python3 dev.py bench --help`. Not shipped."""

@@ -1,0 +1,87 @@
+"""The quality benchmark, as the command runs it, on one prompt."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+from checkout import ROOT
+
+PACK = {
+    "FBCache", "TeaCache e0", "TeaCache e", "MagCache", "TaylorSeer", "AdaCache", "CustomCache",
+    "EasyCache",
+}  # fmt: skip
+BASELINES = {
+    "fewer steps", "every k-th step", "host EasyCache", "host EasyCache, input copied",
+    "host LazyCache",
+}  # fmt: skip
+MAIN = "euler-30-cfg5"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    command = [sys.executable, "-m", "bench.quality", "--quick", "--limit", "1", "--out", folder]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(out):
+    return json.loads((out / "quality.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def rows(found):
+    return found["scenarios"][MAIN]["rows"]
+
+
+def test_results_say_where_and_how_they_were_measured(found):
+    assert found["format"] == 1 and found["machine"]["cpu"] and found["machine"]["cores"]
+    assert set(found["versions"]) == {"pack", "comfyui", "torch", "python"}
+    assert found["settings"]["quick"] and len(found["settings"]["prompts"]) == 1
+    scenario = found["scenarios"][MAIN]
+    assert (scenario["steps"], scenario["sampler"], scenario["cfg"]) == (30, "euler", 5)
+    assert scenario["uncached"]["cpu_seconds"] > 0
+
+
+def test_every_method_and_baseline_is_measured(rows):
+    for family, names, values in (("pack", PACK, 2), ("baseline", BASELINES, 1)):
+        measured = [row["method"] for row in rows if row["family"] == family]
+        assert sorted(measured) == sorted([*names] * values)
+
+
+def test_rows_hold_numbers(rows):
+    for row in rows:
+        assert 0.2 < row["computed_share"] < 1 and row["seconds"] > 0
+        for quality in (row["psnr"], row["ssim"]):
+            (value,) = quality["prompts"]
+            assert math.isfinite(value)
+            assert quality["mean"] == quality["median"] == quality["worst"] == value
+            assert quality["interval"] == [value, value]
+        assert (row["peak_cache_bytes"] is None) == (row["in_force"] is None)
+        assert row["computed"] == [round(30 * row["computed_share"])]
+
+
+def test_the_pack_works_without_failsafes_and_beats_fewer_steps(rows):
+    ours = [row for row in rows if row["family"] == "pack"]
+    assert all(row["failsafes"] == {} and row["peak_cache_bytes"] for row in ours)
+    (fewer,) = (row for row in rows if row["method"] == "fewer steps")
+    assert all(row["psnr"]["mean"] > fewer["psnr"]["mean"] for row in ours)
+
+
+def test_the_hosts_easycache_is_spoilt_unless_its_input_is_copied(rows):
+    by_method = {row["method"]: row["psnr"]["mean"] for row in rows}
+    assert by_method["host EasyCache, input copied"] > by_method["host EasyCache"] + 5
+
+
+def test_page_and_picture_are_written(out):
+    page = (out / "benchmarks.md").read_text()
+    assert "](quality.png)" in page
+    assert all(f"| {name} |" in page.replace("**", "") for name in PACK | BASELINES)
+    assert (out / "quality.png").read_bytes().startswith(b"\x89PNG")
