@@ -25,6 +25,8 @@ from .trace import MethodInForce, Trace
 from .vocabulary import Signal
 from .votes import foresee, vote
 
+ONE_EACH = "planned for one evaluation a step; where this sampler makes more, each is decided alone"
+
 
 class Run:
     """The state of one sampling. Created when it starts, closed when it ends, never shared.
@@ -177,10 +179,10 @@ class Run:
     def _plan(self, which: int, policy: Static, outlook: Outlook) -> None:
         table = policy.timetable(outlook)
         self.timetables[which] = table
-        plan = None
-        if self.facts.counted:  # else steps have several evaluations, each with its own decision
-            plan = foresee(policy, self.guards[which], outlook.sigmas, table.rows[0])
+        plan = foresee(policy, self.guards[which], outlook.sigmas, table.rows[0])
         self.trace.plans(which, plan, table.notes)
+        if not self.facts.counted and ONE_EACH not in self.trace.notes:
+            self.trace.note(ONE_EACH)
 
     def _counted(self, index: int) -> Position:
         return Position(index, index, self.schedule.sigmas[index])

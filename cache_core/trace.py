@@ -91,7 +91,7 @@ class Trace:
         """Something the user should know about the whole run."""
         self.notes.append(text)
 
-    def plans(self, which: int, plan: str | None, notes: tuple[str, ...]) -> None:
+    def plans(self, which: int, plan: str, notes: tuple[str, ...]) -> None:
         """The plan of the method at this place, and what it had to assume."""
         known = self.methods[which]
         self.methods[which] = replace(known, plan=plan, notes=(*known.notes, *notes))

@@ -103,7 +103,9 @@ def test_warn_and_allow_reuse_as_ever(policies, wish, notes):
 
 
 @pytest.mark.parametrize("wish", ["off", "warn", "allow"])
-@pytest.mark.parametrize("facts", [RunFacts(), RunFacts(steps=16.0, last_sigma=0.5)])
+@pytest.mark.parametrize(
+    "facts", [RunFacts(counted=True), RunFacts(steps=16.0, last_sigma=0.5, counted=True)]
+)
 def test_enough_steps_or_a_schedule_nobody_knows_are_left_alone(facts, wish):
     run = short_run(METHODS["static"], facts, on_few_steps=wish)
     sample(run, batched(*[1.0] * 8))

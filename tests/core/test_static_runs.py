@@ -528,7 +528,7 @@ def test_the_line_before_the_first_step_has_the_model_the_plans_and_what_was_not
         " | TeaCache custom computes 4 of 12 steps: 1, 4, 7, 10"
         " + MagCache custom computes 6 of 12 steps: 1, 3, 5, 7, 9, 11"
     )
-    few = static_run(TeaCache(0.25), facts=RunFacts(steps=8.0), on_few_steps="warn")
+    few = static_run(TeaCache(0.25), facts=RunFacts(steps=8.0, counted=True), on_few_steps="warn")
     assert plan_line(few.trace).endswith("1, 4, 7, 10 | 8 steps are fewer than 10: risky")
     assert plan_line(few.trace).isascii()
 
