@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from .entry import Entry
+from .methods import three_of
 from .scenario import MAIN, Scenario
 from .workbench import Workbench, part
 
@@ -26,14 +27,14 @@ def baselines(scenario: Scenario) -> Iterator[Entry]:
     for share in SHARES if main else SHARES[1:3]:
         steps = round(share * scenario.steps)
         yield Entry("baseline", FEWER, f"{steps} steps", lambda bench: bench.model, steps=steps)
-    for interval in INTERVALS if main else INTERVALS[:1]:
+    for interval in INTERVALS if main else ():
         yield Entry("baseline", EVERY, f"k {interval}", lambda b, k=interval: every(b, k))
     for limit in EASY if main else ():
         yield cached(SHIPPED, "Easy", limit)
-    for limit in EASY if main else EASY[:3]:
-        yield cached(SHIELDED, "Easy", limit, copied=True)
-    for limit in LAZIER if main else LAZIER[1:3]:
-        yield cached(LAZY, "Lazy", limit)
+    for limit in EASY if main else three_of(EASY):
+        yield cached(SHIELDED, "Easy", scenario.threshold(limit), copied=True)
+    for limit in LAZIER if main else LAZIER[1::2]:
+        yield cached(LAZY, "Lazy", scenario.threshold(limit))
 
 
 def cached(method: str, node: str, limit: float, copied: bool = False) -> Entry:

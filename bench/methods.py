@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from .entry import Entry
 from .scenario import MAIN, Scenario
 from .workbench import Workbench, part
 
-OTHER_FORECASTS = ("hold", "taylor")
+FORECASTS = ("auto", "hold", "taylor")
 PRESETS = ("quality", "balanced", "fast")
 FIRST_BLOCK = ((0.04, 3), (0.07, 3), (0.12, 4), (0.2, 6))
 """Thresholds, and how many steps may be reused in a row."""
@@ -21,8 +21,7 @@ Make = Callable[[Workbench, str, Any], Any]
 class Sweep:
     """A method: how to make its choice from a preset and a knob value, and the values to try.
 
-    values: from many computed steps to few; the first is left out where less is measured.
-    knob: words around a value.
+    values: four, from many computed steps to few. knob: words around a value.
     """
 
     method: str
@@ -109,7 +108,7 @@ SWEEPS = (
     Sweep("TeaCache e", "threshold {}", (0.04, 0.055, 0.07, 0.1), teacache_e),
     Sweep("MagCache", "E {}, K {}", ((0.03, 1), (0.06, 3), (0.12, 4), (0.4, 8)), magcache),
     Sweep("TaylorSeer", "interval {}", (2, 3, 4, 6), taylorseer),
-    Sweep("AdaCache", "codebook x{}", (0.18, 0.25, 0.35, 0.6), adacache),
+    Sweep("AdaCache", "codebook x{}", (0.17, 0.24, 0.35, 0.6), adacache),
     Sweep("CustomCache", "threshold {}", (0.12, 0.2, 0.3, 0.5), customcache),
     Sweep("EasyCache", "threshold {}", (0.035, 0.06, 0.1, 0.16), easycache),
 )
@@ -119,17 +118,29 @@ def methods(scenario: Scenario) -> Iterator[Entry]:
     """Every method over its knob; in the main scenario with every forecast, and every preset."""
     for sweep in SWEEPS:
         if scenario != MAIN:
-            yield from swept(sweep, sweep.values[1:], "auto")
+            values = [fitting(value, scenario) for value in three_of(sweep.values)]
+            yield from swept(sweep, values, "auto")
             continue
-        yield from swept(sweep, sweep.values, "auto")
-        for forecast in OTHER_FORECASTS:
-            yield from swept(sweep, sweep.values[1:], forecast)
+        for forecast in FORECASTS:
+            yield from swept(sweep, sweep.values, forecast)
         for preset in PRESETS:
             patch = patch_with(sweep, preset, sweep.values[0], "auto")
             yield Entry("pack", sweep.method, preset, patch, "preset", "auto")
 
 
-def swept(sweep: Sweep, values: tuple[Any, ...], forecast: str) -> Iterator[Entry]:
+def three_of(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Four values without the second: still from one end to the other."""
+    return (values[0], *values[2:])
+
+
+def fitting(value: Any, scenario: Scenario) -> Any:
+    """A knob value for the steps of a scenario: thresholds change with them, counts do not."""
+    if isinstance(value, tuple):
+        return (fitting(value[0], scenario), *value[1:])
+    return scenario.threshold(value) if isinstance(value, float) else value
+
+
+def swept(sweep: Sweep, values: Sequence[Any], forecast: str) -> Iterator[Entry]:
     """A method at these values of its knob."""
     for value in values:
         words = value if isinstance(value, tuple) else (value,)

@@ -137,6 +137,8 @@ def run_all(todo: Sequence[Job], processes: int) -> Iterator[tuple[str, dict[str
             return
         with context.Pool(min(processes, len(todo)), initializer=leave_interrupts) as pool:
             yield from pool.imap_unordered(work, placed, chunksize=1)
+            pool.close()
+            pool.join()
 
 
 def leave_interrupts() -> None:

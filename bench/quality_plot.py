@@ -12,7 +12,6 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from .curves import Curve, curves, psnr_at
 from .scenario import MAIN
@@ -26,8 +25,8 @@ STYLES = {
     "TeaCache e": ("#56B4E9", "D"),
     "MagCache": ("#009E73", "^"),
     "TaylorSeer": ("#CC79A7", "v"),
-    "AdaCache": ("#E69F00", "P"),
-    "CustomCache": ("#7B4B1E", "X"),
+    "AdaCache": ("#E69F00", "p"),
+    "CustomCache": ("#7B4B1E", "<"),
     "EasyCache": ("#000000", "*"),
     "host EasyCache, input copied": ("#555555", "*"),
     "host LazyCache": ("#888888", "h"),
@@ -39,6 +38,10 @@ STYLES = {
 BELOW = "host EasyCache"
 """As shipped it is so far below that it would squeeze all the others."""
 
+LEGENDS = (
+    ("This pack", "pack", "upper left", 1.0),
+    ("Compared with", "baseline", "lower left", 0.0),
+)
 ORDER_AT = 0.45
 DPI = 150
 
@@ -48,13 +51,13 @@ def draw(path: Path, found: Json) -> None:
     rows = found["scenarios"][MAIN.name]["rows"]
     lines = curves(rows)
     with pyplot.rc_context({"font.size": 11, "axes.edgecolor": "#999999", "text.color": INK}):
-        figure, axes = pyplot.subplots(figsize=(11, 6.6), layout="constrained")
+        figure, axes = pyplot.subplots(figsize=(11, 6.6))
         for name in ordered(lines):
             _line(axes, name, lines[name])
         _frame(axes, found)
-        _legends(figure, axes, lines)
+        _legends(axes, lines)
         _footnote(axes, lines.get(BELOW))
-        figure.savefig(path, dpi=DPI, facecolor="white")
+        figure.savefig(path, dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.2)
         pyplot.close(figure)
 
 
@@ -111,16 +114,17 @@ def _frame(axes: Axes, found: Json) -> None:
     axes.tick_params(length=0)
 
 
-def _legends(figure: Figure, axes: Axes, lines: dict[str, Curve]) -> None:
+def _legends(axes: Axes, lines: dict[str, Curve]) -> None:
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    places = (("This pack", "pack", "upper"), ("Compared with", "baseline", "lower"))
-    for title, family, where in places:
+    for title, family, corner, height in LEGENDS:
         names = [name for name in handles if lines[name][0]["family"] == family]
-        legend = figure.legend(
+        legend = axes.figure.legend(
             [handles[name] for name in names],
             names,
             title=title,
-            loc=f"outside right {where}",
+            loc=corner,
+            bbox_to_anchor=(1.01, height),
+            bbox_transform=axes.transAxes,
             frameon=False,
             alignment="left",
             handlelength=3.2,

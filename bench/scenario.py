@@ -30,6 +30,13 @@ class Scenario:
         """As a heading says it."""
         return f"{self.sampler}, {self.steps} steps, CFG {self.cfg:g}"
 
+    def threshold(self, value: float) -> float:
+        """For about as many computed steps as ``value`` gives in the main scenario.
+
+        A step of a shorter schedule goes further, so it changes more.
+        """
+        return float(f"{value * MAIN.steps / self.steps:.3g}")
+
     @property
     def work(self) -> float:
         """Grows with the time a render takes: CFG 1 needs one branch only."""
