@@ -103,8 +103,12 @@ class AdaCache:
         return AdaState()
 
     def features(self, before: Tensor, after: Tensor) -> Tensor:
-        """Strided tokens of what the block adds: [rows, tokens / downsample, dim], a copy."""
-        return after[:, :: self.downsample] - before[:, :: self.downsample]
+        """Strided tokens of what the block adds: [rows, tokens / downsample, dim], a copy.
+
+        All of them for motion, which compares the same places of neighbouring frames.
+        """
+        stride = 1 if self.motion else self.downsample
+        return after[:, ::stride] - before[:, ::stride]
 
     def distance(self, state: AdaState, seen: Seen) -> Tensor | float | None:
         """The measured change if it has not been read yet, else 0, which costs nothing."""

@@ -41,19 +41,21 @@ class Group:
     """What the branches that decide together have learnt so far in a run.
 
     dynamic: the policies that measure, by place; what they learnt belongs to one branch.
+    learnt: computed evaluations they have learnt from. computed_at: the last of all.
     """
 
     def __init__(self, policies: Sequence[Policy], dynamic: Mapping[int, Dynamic]) -> None:
         self.policies = policies
         self.dynamic = dynamic
         self.computed_at: int | None = None
+        self.learnt = 0
         self.skips_in_row = 0
         self.decider: Hashable = None
         self.states: list[Any] = [policy.start() for policy in policies]
 
     def forget(self) -> None:
         """Back to knowing nothing; the count of skips goes on."""
-        self.computed_at = None
+        self.computed_at, self.learnt = None, 0
         self.states = [policy.start() for policy in self.policies]
 
     def observed_by(self, chunk: Chunk) -> None:
@@ -66,6 +68,7 @@ class Group:
     def computed(self, evaluation: int, seen: Mapping[int, Seen]) -> None:
         """An evaluation was computed; what policies saw of it, by their place."""
         self.computed_at, self.skips_in_row = evaluation, 0
+        self.learnt += 1
         self.states = [
             policy.computed(state, seen.get(which, Seen()))
             for which, (policy, state) in enumerate(zip(self.policies, self.states, strict=True))

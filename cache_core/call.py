@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,21 +11,13 @@ from torch import Tensor
 from .anchors import keep, restore
 from .branches import Chunk, Evaluation
 from .decision import Decision, Reason, compute
-from .forecast import combine, correction_weights
-from .policy import Seen
+from .observed import Observed
+from .recall import make_good, recall
 from .run import Run
 from .scalars import read_scalars
 from .schedule import Position
 from .store import Fill
-from .trace import Record
-
-
-@dataclass
-class Observed:
-    """What a group's policies see in a call: the chunk that observes, by place of the policy."""
-
-    chunk: Chunk
-    seen: dict[int, Seen]
+from .trace import record_of
 
 
 class Call:
@@ -81,6 +73,7 @@ class Call:
         In each group the chunk of the lowest branch (cond) observes. A failure means compute.
         """
         self.run.shield(lambda: self._observe(before, after))
+        self.watch(0, before, after)
         self.give_up(Reason.ERROR)
 
     def give_up(self, reason: Reason) -> None:
@@ -130,20 +123,11 @@ class Call:
 
     def close(self, seconds: float) -> None:
         """The call took ``seconds``; write it into the trace."""
+        self.run.account()
         position = self._position()
         for chunk, decision in zip(self.chunks, self.decisions, strict=True):
-            record = Record(
-                evaluation=position.evaluation,
-                step=position.step,
-                sigma=position.sigma,
-                branch=chunk.label,
-                action=decision.action,
-                reason=decision.reason,
-                method=decision.method,
-                metric=decision.metric,
-                seconds=seconds / len(self.chunks),
-            )
-            self.run.trace.add(record)
+            share = seconds / len(self.chunks)
+            self.run.trace.add(record_of(position, chunk.label, decision, share))
 
     def _undecided(self) -> list[Hashable]:
         return [group for group in self.groups if group not in self.evaluation.decisions]
@@ -210,64 +194,41 @@ class Call:
         self, key: Hashable, before: Tensor | None, after: Tensor | None
     ) -> dict[int, Tensor | float | None]:
         """The distances of the dynamic policies by their place, scalars still on the device."""
-        group, chunk = self.run.group(key), self._decider(key)
         if not self.run.dynamic or self.run.idle:
             return {}
+        group, chunk = self.run.group(key), self._decider(key)
         group.observed_by(chunk)
-        latent = self.latent[chunk.rows].clone() if self.run.keeps_latent else None
-        seen = {which: Seen(latent=latent) for which in self.run.dynamic}
-        for which, policy in self.run.probing.items():
-            if before is not None and after is not None:
-                features = policy.features(before[chunk.rows], after[chunk.rows])
-                seen[which] = replace(seen[which], features=features)
-        self.observed[key] = Observed(chunk, seen)
-        return {
-            which: policy.distance(group.states[which], seen[which])
-            for which, policy in self.run.dynamic.items()
-        }
+        self.observed[key] = Observed.of(self.run, chunk, self.latent, before, after)
+        return self.observed[key].distances(self.run, group)
 
     def _watch(self, block: int, before: Tensor, after: Tensor) -> None:
         for observed in self.observed.values():
-            rows = observed.chunk.rows
-            for which, policy in self.run.watching.get(block, {}).items():
-                features = policy.features(before[rows], after[rows])
-                observed.seen[which] = replace(observed.seen[which], features=features)
+            observed.watch(self.run.watching.get(block, {}), before, after)
 
     def _decider(self, group: Hashable) -> Chunk:
         return min((c for c in self.chunks if c.group == group), key=lambda c: c.branch)
 
     def _forecast(self, base: Tensor | None) -> Tensor:
-        position = self._position()
-        dtype = self.latent.dtype if base is None else base.dtype
-        parts = [self._forecast_chunk(chunk, position, dtype) for chunk in self.chunks]
+        run, position = self.run, self._position()
+        where = (run.forecast, run.schedule, position, self.latent.device)
+        parts = [recall(run.store.history(chunk.key), *where) for chunk in self.chunks]
         value = parts[0] if len(parts) == 1 else torch.cat(parts)
         if base is not None:
             return value.add_(base)
-        return restore(self.run.forecast.anchor, value, self.latent, position.sigma)
-
-    def _forecast_chunk(self, chunk: Chunk, position: Position, dtype: torch.dtype) -> Tensor:
-        history = self.run.store.history(chunk.key)
-        weights = self.run.forecast.weights(history.positions, position)
-        value = combine(history.values, weights, dtype, self.latent.device)
-        if self.run.forecast.corrects:
-            history.owe(position, self.run.schedule.length(position.step), weights)
-        return value
+        return restore(run.forecast.anchor, value, self.latent, position.sigma)
 
     def _corrected(self, output: Tensor) -> Tensor | None:
         """The output with reused steps made good, None if there is nothing to make good."""
         histories = [self.run.store.history(chunk.key) for chunk in self.chunks]
         if not any(history.owed for history in histories):
             return None
-        position = self._position()
-        length = self.run.schedule.length(position.step)
-        parts = []
-        for chunk, history in zip(self.chunks, histories, strict=True):
-            computed = output[chunk.rows]
-            fits = history.signature == chunk.signature
-            owed = history.owed if fits and length else []
-            weights = correction_weights(history.positions, position, length, owed)
-            values = [*history.values, computed]
-            parts.append(combine(values, weights, computed.dtype, computed.device))
+        position, schedule = self._position(), self.run.schedule
+        parts = [
+            make_good(history, schedule, position, output[chunk.rows])
+            if history.signature == chunk.signature
+            else output[chunk.rows]
+            for chunk, history in zip(self.chunks, histories, strict=True)
+        ]
         return torch.cat(parts)
 
     def _record(self, like: Tensor, fill: Callable[[slice], Fill], output: Tensor) -> None:
@@ -276,17 +237,9 @@ class Call:
             history = self.run.store.history(chunk.key)
             history.fill(position, like[chunk.rows], fill(chunk.rows), chunk.signature)
         for group in self.observed if self.run.dynamic else self.groups:
-            seen = self._seen_whole(group, output)
+            observed = self.observed.get(group)
+            seen = observed.computed(self.run, output) if observed else {}
             self.run.group(group).computed(self.evaluation.index, seen)
-        self.run.account()
-
-    def _seen_whole(self, group: Hashable, output: Tensor) -> dict[int, Seen]:
-        """What the policies saw of a computed evaluation, with its output if one wants it."""
-        observed = self.observed.get(group)
-        if observed is None or not self.run.keeps_latent:
-            return observed.seen if observed else {}
-        kept = output[observed.chunk.rows].clone()
-        return {which: replace(seen, output=kept) for which, seen in observed.seen.items()}
 
     def _position(self) -> Position:
         """Where the evaluation stands; costs a device sync if nothing was observed in it."""

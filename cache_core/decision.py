@@ -24,6 +24,7 @@ class Reason(str, Enum):
     LAST_STEPS = "last steps"
     MAX_SKIPS = "max consecutive skips"
     INTERVAL = "interval over"
+    LEARNING = "too little known yet"
     FEW_STEPS = "too few steps"
     JOINED = "batched with a computed branch"
     NO_HISTORY = "no history"

@@ -29,7 +29,7 @@ def forecast_for(method: Method, options: Options, level: str, facts: RunFacts) 
         return Forecast(order=0, anchor="denoised")
     automatic = options.correction == "auto" and options.forecast == "auto"
     wanted = automatic or options.correction == "on"
-    return replace(found, corrects=wanted and facts.corrects)
+    return replace(found, corrects=wanted and facts.corrects and found.anchor == "velocity")
 
 
 def _uncorrected(method: Method, options: Options) -> Forecast:

@@ -28,6 +28,10 @@ from .votes import foresee, vote
 ONE_EACH = "planned for one evaluation a step; where this sampler makes more, each is decided alone"
 
 
+NEEDS = {"latent": 2}
+"""Computed evaluations that a policy needs before it knows a distance, where it is not one."""
+
+
 class Run:
     """The state of one sampling. Created when it starts, closed when it ends, never shared.
 
@@ -200,6 +204,8 @@ class Run:
         policy, guards = self.policies[which], self.guards[which]
         forbidden = guards.forbids(position, self.schedule.steps, group.skips_in_row)
         unknown = Reason.CHANGED if which in self.dynamic else Reason.NO_SIGNAL
+        if group.learnt < NEEDS.get(policy.looks_at, 1):
+            unknown = Reason.LEARNING
         first = group.computed_at is None or (which in self.timetables and not position.step)
         unknown = Reason.FIRST if first else unknown
         decision, group.states[which] = vote(
@@ -222,4 +228,5 @@ def _in_force(method: Method, guards: Guards) -> MethodInForce:
 
 def _plain(settings: Mapping[str, object]) -> dict[str, object]:
     """The numbers and words among a policy's fields; curves and fits are too long for a trace."""
-    return {k: v for k, v in settings.items() if isinstance(v, str | int | float | None)}
+    numbers = {k: v for k, v in settings.items() if k not in ("name", "looks_at")}
+    return {k: v for k, v in numbers.items() if isinstance(v, str | int | float | None)}

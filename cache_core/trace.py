@@ -10,7 +10,8 @@ from itertools import takewhile
 from math import isfinite
 from typing import Any
 
-from .decision import FAILSAFES, Action, Reason
+from .decision import FAILSAFES, Action, Decision, Reason
+from .schedule import Position
 
 log = logging.getLogger(__name__)
 FORMAT_VERSION = 1
@@ -34,6 +35,21 @@ class Record:
     method: str | None
     metric: float | None
     seconds: float
+
+
+def record_of(position: Position, branch: str, decision: Decision, seconds: float) -> Record:
+    """What was decided for a branch at a position, and its share of the time it took."""
+    return Record(
+        evaluation=position.evaluation,
+        step=position.step,
+        sigma=position.sigma,
+        branch=branch,
+        action=decision.action,
+        reason=decision.reason,
+        method=decision.method,
+        metric=decision.metric,
+        seconds=seconds,
+    )
 
 
 @dataclass(frozen=True)
