@@ -75,10 +75,11 @@ def reuse_text(trace: Trace) -> str:
 
 
 def saving(trace: Trace) -> str:
-    """Estimated speed-up, seconds and memory."""
+    """Estimated speed-up, seconds and memory, and what reused steps were if not held."""
     saved = trace.seconds * (trace.speedup() - 1)
     speed = f"about {trace.speedup():.2f}x, {saved:.1f} s saved of {trace.seconds + saved:.1f} s"
-    return f"{speed}, {trace.level} cache {trace.peak_bytes / MIB:.1f} MiB"
+    forecast = "" if trace.forecast == "hold" else f", forecast {trace.forecast}"
+    return f"{speed}, {trace.level} cache {trace.peak_bytes / MIB:.1f} MiB{forecast}"
 
 
 def trouble(trace: Trace) -> str:
