@@ -38,8 +38,9 @@ class AdaCacheChoice:
         """The policy and guards; official codebooks are scaled to the run's steps."""
         block, layers = self.probe_block, identity.layers
         require(block < layers, "probe_block", block, f"below {layers}, the blocks of this model")
-        book, source = parse_codebook(self.codebook), "set by hand"
-        if self.preset != "custom":
+        if self.preset == "custom":
+            book, source = parse_codebook(self.codebook), "set by hand"
+        else:
             name = PRESETS[self.preset]
             text, made_for = OFFICIAL[name]
             book = scaled(parse_codebook(text), made_for, steps or made_for)

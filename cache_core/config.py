@@ -62,7 +62,8 @@ class Options:
     everything (``off``), or reuse as ever, with a warning (``warn``) or without (``allow``).
     forecast: what a reused value is. ``hold``: the last one, as published; ``taylor``: extrapolated
     with ``max_order`` in ``time_axis``; ``auto``: what does best for the method, with ``max_order``
-    and ``time_axis`` in place of its own if given. correction: make good what reused steps got
+    and ``time_axis`` in place of its own if given (samplers that add noise hold the denoised
+    latent whatever these say). correction: make good what reused steps got
     wrong; ``auto`` does with forecast ``auto``, on samplers where it can.
     verbose: one log line per evaluation.
     """

@@ -64,7 +64,9 @@ class Run:
         places = list(enumerate(self.policies))
         self.dynamic = {i: cast(Dynamic, p) for i, p in places if p.looks_at != "schedule"}
         self.probing = {i: cast(Probing, p) for i, p in places if p.looks_at == "block"}
-        self.keeps_latent = any(p.looks_at in ("latent", "past") for p in self.policies)
+        self.keeps_latent = any(
+            p.looks_at == "latent" or getattr(p, "motion", False) for p in self.policies
+        )
         self.watching: dict[int, dict[int, Past]] = {}
         self.timetables: dict[int, Timetable] = {}
         self.prepared = False

@@ -80,10 +80,12 @@ EXACT = [  # plan, order of the forecast, degree of the velocity in log-SNR
 ]
 
 
+@pytest.mark.parametrize("forecast", ["taylor", "auto"])
 @pytest.mark.parametrize(("plan", "order", "degree"), EXACT)
-def test_of_such_velocities_the_corrected_end_is_that_of_no_cache(plan, order, degree):
+def test_of_such_velocities_the_corrected_end_is_that_of_no_cache(plan, order, degree, forecast):
     velocity = in_logsnr(*[1.0, -0.8, 0.45][: degree + 1])
-    run = corrected_run(plan, order=order)
+    correction = "auto" if forecast == "auto" else "on"
+    run = corrected_run(plan, order=order, forecast=forecast, correction=correction)
     end = Flow(run, velocity).sample(random_latent())[-1]
     whole = naive_path("C" * len(plan), velocity, 0, False)[-1]
     torch.testing.assert_close(end, whole, **CLOSE)
@@ -226,13 +228,18 @@ def test_corrections_leave_a_constant_alone(cuts, owed, length):
     sigmas = 0.97 - 0.9 * np.cumsum(cuts) / np.sum(cuts)
     *known, now = positions(*sigmas.tolist())
     at = Position(9, 9, float((sigmas[-1] + sigmas[-2]) / 2))
-    debts = [
-        Owed(at, went, tuple(Forecast(min(k, 3)).weights(known, at))) for k, went in owed
-    ]
+    debts = [Owed(at, went, tuple(Forecast(min(k, 3)).weights(known, at))) for k, went in owed]
     weights = correction_weights(known, now, length, debts)
     limit = 1e-9 * (1 + sum(map(abs, weights)))
     assert sum(weights) == pytest.approx(1.0, abs=limit)
     assert len(weights) == len(known) + 1
+
+
+def test_at_most_three_values_are_interpolated():
+    *known, now = positions(0.9, 0.8, 0.7, 0.6, 0.4)
+    held = Owed(Position(9, 9, 0.5), -0.1, (0.0, 0.0, 0.0, 1.0))
+    assert correction_weights(known, now, -0.1, [held])[:2] == [0.0, 0.0]
+    assert all(correction_weights(known, now, -0.1, [held])[2:])
 
 
 def test_a_hold_over_one_step_worked_by_hand():

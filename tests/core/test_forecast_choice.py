@@ -35,7 +35,8 @@ TABLE = [  # method, options, level, facts, forecast
     ("plain", {}, "hidden", ANCESTRAL, BEST),
     ("plain", {"forecast": "hold"}, "output", EULER, HOLD),
     ("plain", {"forecast": "hold"}, "output", ANCESTRAL, HOLD),
-    ("plain", {"forecast": "hold", "correction": "on"}, "output", EULER, Forecast(0, corrects=True)),
+    ("plain", {"forecast": "hold", "correction": "on"}, "output", EULER,
+     Forecast(0, corrects=True)),
     ("plain", {"forecast": "hold", "correction": "on"}, "output", OTHER, HOLD),
     ("plain", {"forecast": "hold", "correction": "on"}, "hidden", EULER, HOLD),
     ("plain", {"forecast": "taylor"}, "output", EULER, Forecast(1)),
@@ -111,11 +112,15 @@ def test_correction_of_easycache_held_as_published_is_right_or_left_out():
     def velocity(x, sigma, branch):
         return (1 + log((1 - sigma) / sigma)) * random_latent(1)
 
-    for correction, policy in (("off", EasyCache(9.0)), ("on", EasyCache(9.0)), ("no", None)):
-        told = {"correction": correction} if policy else {}
-        policy = policy or Planned("C" * 10)
-        run = flow_run(policy, sigmas=sigmas, forecast="hold", max_consecutive_skips=2, **told)
-        ends[correction] = Flow(run, velocity).sample(random_latent())[-1]
+    whole, easy = Planned("C" * 10), EasyCache(9.0)
+    for name, policy, correction in (
+        ("no", whole, "off"),
+        ("off", easy, "off"),
+        ("on", easy, "on"),
+    ):
+        told = {"forecast": "hold", "correction": correction, "max_consecutive_skips": 2}
+        run = flow_run(policy, sigmas=sigmas, **told)
+        ends[name] = Flow(run, velocity).sample(random_latent())[-1]
     off = (ends["off"] - ends["no"]).abs().max().item()
     differs = [(ends["on"] - ends[other]).abs().max().item() for other in ("off", "no")]
     assert off > 0.01 and min(differs) < 1e-4, differs

@@ -22,9 +22,9 @@ from cache_core import (
 )
 from cache_core.config import GuardDefaults
 from cache_core.decision import Reason
+from cache_core.guards import Guards, guards_of
 from cache_core.magcache_presets import MagCacheChoice
 from cache_core.published import published
-from cache_core.guards import Guards, guards_of
 from cache_core.timetable import Outlook, native_sigmas
 from cache_core.variants import PUBLISHED
 from cache_core.votes import foresee

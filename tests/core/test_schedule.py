@@ -1,7 +1,7 @@
 """Steps from sigmas, and the guards, against naive definitions."""
 
 from fractions import Fraction
-from math import ceil, inf
+from math import ceil, floor, inf
 
 import numpy as np
 import pytest
@@ -155,7 +155,8 @@ def test_a_preset_can_ask_for_a_number_of_warm_up_steps():
 @pytest.mark.parametrize("preset", [*GUARDS.values(), GuardDefaults()])
 def test_options_left_open_take_the_presets_guards(preset):
     guards = guards_of(Options(), preset, 20, flow(5.0))
-    assert guards.warmup_steps == ceil(Fraction(str(preset.warmup_ratio)) * 20)
+    calls = floor(Fraction(str(preset.warmup_ratio)) * 40)  # of two branches in 20 steps
+    assert guards.warmup_steps == ceil(Fraction(calls, 2))
     assert guards.last_steps == preset.last_steps
     assert guards.max_consecutive_skips == preset.max_consecutive_skips
     assert (guards.start_sigma, guards.end_sigma) == (inf, 0.0)

@@ -22,8 +22,8 @@ from cache_core import (
     TeaCache,
 )
 from cache_core.config import GuardDefaults
-from cache_core.published import published
 from cache_core.guards import Guards, guards_of
+from cache_core.published import published
 from cache_core.teacache import relative_changes, sinusoid
 from cache_core.teacache_presets import TeaCacheChoice
 from cache_core.timetable import Outlook, native_sigmas
