@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from cache_core import adacache_presets, easycache_presets, taylorseer_presets
 from cache_core.config import Options
+from cache_core.customcache_presets import CustomCacheChoice
 from cache_core.fbcache_presets import FBCACHE
 from cache_core.guards import guards_of
 from cache_core.identity import Identity
@@ -48,6 +50,11 @@ FIRST_BLOCK = """## Apply FBCache
 `residual_diff_threshold` by metric and size of the model. How many steps are reused depends on the
 video.
 """
+OTHERS = """## Apply EasyCache, TaylorSeer, AdaCache and CustomCache
+
+The same on every model but for CustomCache, which takes TeaCache's thresholds for e, and LightX2V's
+0.26 or more for fast. All compute the first fifth of the steps and the last one.
+"""
 
 
 def main() -> None:
@@ -62,6 +69,7 @@ def page() -> str:
     parts += [TEACACHE, table(("model", "signal", *PRESETS, "source"), teacache_rows())]
     head = ("model", "curve's steps, shift", *PRESETS, "source")
     parts += [MAGCACHE, table(head, magcache_rows())]
+    parts += [OTHERS, table(("node", "numbers", *PRESETS, "source"), other_rows())]
     return "\n".join(parts)
 
 
@@ -96,6 +104,20 @@ def magcache_rows() -> Iterator[tuple[object, ...]]:
         method = MagCacheChoice("balanced", 0, 0, 0).resolve(identity(variant, size))
         curve = method.notes[-1].removeprefix("curve of ").replace("assumed shift", "shift")
         yield variant.label, curve, *plans, method.source
+
+
+def other_rows() -> Iterator[tuple[object, ...]]:
+    """The numbers of the methods that hardly know the model."""
+    easy, taylor, ada = easycache_presets, taylorseer_presets, adacache_presets
+    yield "EasyCache", "`reuse_threshold`", *(easy.PRESETS[p] for p in PRESETS), easy.SOURCE
+    intervals = [f"{interval}, {order}" for interval, order, _ in map(taylor.PRESETS.get, PRESETS)]
+    yield "TaylorSeer", "`interval`, `max_order`", *intervals, taylor.OURS
+    books = [f"official for {ada.PRESETS[p]}" for p in PRESETS]
+    yield "AdaCache", "`codebook`", *books, "published for Open-Sora, scaled to the run's steps"
+    known = identity(PUBLISHED["wan2.1_t2v_14B"], "14B")
+    made = [CustomCacheChoice(p, 0).resolve(known) for p in PRESETS]
+    thresholds = [method.policy.threshold for method in made]
+    yield "CustomCache", "`rel_l1_thresh`, T2V 14B", *thresholds, made[0].source
 
 
 def identity(variant: Variant, size: Size) -> Identity:
