@@ -11,7 +11,7 @@ from .identity import RunFacts
 BEST = Forecast(order=1, axis="logsnr", slope=0.6, horizon=3)
 """What did best on the tiny Wan for every method, corrected where the sampler allows it.
 
-See docs/benchmarks.md. The whole slope does better while gaps are short and early steps are all
+The whole slope does better while gaps are short and early steps are all
 computed, and worse otherwise; beyond three steps none is to be trusted.
 """
 

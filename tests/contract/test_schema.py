@@ -28,6 +28,14 @@ VARIANTS = [
 ]
 """Without any calibration file; saved workflows know these words."""
 TWO_MODELS = [("model", "MODEL"), ("low_noise_model", "MODEL")]
+AXES = ["step", "sigma", "logsnr"]
+AXIS = ("time_axis", "optional", "COMBO", {"default": "logsnr", "options": AXES, "advanced": True})
+ORDER = ("max_order", "required", "INT", {"default": 1, "min": 0, "max": 3})
+EXPERTS_AND_OPTIONS = [
+    ("low_noise_model", "optional", "MODEL", {}),
+    ("options", "optional", "WANSTEPCACHE_OPTIONS", {}),
+]
+CODEBOOK = "0.08:6, 0.16:5, 0.24:4, 0.32:3, 0.40:2, 1:1"
 
 SNAPSHOT = {
     "WanStepCache_FBCache": {
@@ -87,6 +95,61 @@ SNAPSHOT = {
         ],
         "outputs": TWO_MODELS,
     },
+    "WanStepCache_TaylorSeer": {
+        "display_name": "Apply TaylorSeer",
+        "inputs": [
+            MODEL,
+            ("preset", "required", "COMBO", PRESETS),
+            ("interval", "required", "INT", {"default": 3, "min": 1, "max": 20}),
+            ORDER,
+            ("first_enhance", "required", "INT", {"default": 6, "min": 0, "max": 1000}),
+            (
+                "last_steps", "optional", "INT",
+                {"default": 1, "min": 0, "max": 1000, "advanced": True},
+            ),
+            AXIS,
+            *EXPERTS_AND_OPTIONS,
+        ],
+        "outputs": TWO_MODELS,
+    },
+    "WanStepCache_AdaCache": {
+        "display_name": "Apply AdaCache",
+        "inputs": [
+            MODEL,
+            ("preset", "required", "COMBO", PRESETS),
+            ("codebook", "required", "STRING", {"default": CODEBOOK}),
+            (
+                "probe_block", "optional", "INT",
+                {"default": -1, "min": -1, "max": 100, "advanced": True},
+            ),
+            ("motion", "optional", "BOOLEAN", {"default": False, "advanced": True}),
+            *EXPERTS_AND_OPTIONS,
+        ],
+        "outputs": TWO_MODELS,
+    },
+    "WanStepCache_CustomCache": {
+        "display_name": "Apply CustomCache",
+        "inputs": [
+            MODEL,
+            ("preset", "required", "COMBO", PRESETS),
+            ("rel_l1_thresh", "required", "FLOAT", {"default": 0.26, "min": 0.0, "max": 10.0}),
+            ORDER,
+            ("model_variant", "required", "COMBO", {"default": "auto", "options": VARIANTS}),
+            AXIS,
+            *EXPERTS_AND_OPTIONS,
+        ],
+        "outputs": TWO_MODELS,
+    },
+    "WanStepCache_EasyCache": {
+        "display_name": "Apply EasyCache",
+        "inputs": [
+            MODEL,
+            ("preset", "required", "COMBO", PRESETS),
+            ("reuse_threshold", "required", "FLOAT", {"default": 0.05, "min": 0.0, "max": 10.0}),
+            *EXPERTS_AND_OPTIONS,
+        ],
+        "outputs": TWO_MODELS,
+    },
     "WanStepCache_MagCacheCalibrate": {
         "display_name": "MagCache Calibrate",
         "inputs": [
@@ -117,6 +180,19 @@ SNAPSHOT = {
             (
                 "on_few_steps", "optional", "COMBO",
                 {"default": "off", "options": ["off", "warn", "allow"]},
+            ),
+            (
+                "forecast", "optional", "COMBO",
+                {"default": "auto", "options": ["auto", "hold", "taylor"]},
+            ),
+            ("max_order", "optional", "INT", {"default": -1, "min": -1, "max": 3}),
+            (
+                "time_axis", "optional", "COMBO",
+                {"default": "auto", "options": ["auto", *AXES]},
+            ),
+            (
+                "correction", "optional", "COMBO",
+                {"default": "auto", "options": ["auto", "on", "off"]},
             ),
         ],
         "outputs": [("options", "WANSTEPCACHE_OPTIONS")],

@@ -77,8 +77,8 @@ def not_called(part, patch):
     forward = part("nodes.host.forward")
     with_patch = forward.with_patch
 
-    def without(options, block_0):
-        copied, run_block = with_patch(options, block_0)
+    def without(options, block, patch):
+        copied, run_block = with_patch(options, block, patch)
         return {**copied, "patches_replace": {}}, run_block
 
     patch(forward, "with_patch", without)
@@ -116,8 +116,8 @@ BROKEN = {
     "features": ("cache_core", "FBCache", "features"),
     "distance": ("cache_core", "FBCache", "distance"),
     "verdict": ("cache_core", "FBCache", "judge"),
-    "record": ("cache_core.store", "History", "record"),
-    "forecast": ("cache_core.forecast", "Hold", "predict"),
+    "record": ("cache_core.store", "History", "fill"),
+    "forecast": ("cache_core.forecast", "Forecast", "weights"),
     "accounting": ("cache_core", "Run", "account"),
     "beginning": ("cache_core", "Run", "begin"),
     "end": ("cache_core", "Run", "end"),
@@ -168,15 +168,15 @@ def test_after_one_error_the_next_evaluation_starts_anew(
     wan, caching, part, model, traces, monkeypatch, level
 ):
     history, calls = part("cache_core.store").History, []
-    record = history.record
+    fill = history.fill
 
     def fail_once(self, *args):
         calls.append(1)
         if len(calls) == 3:
             raise RuntimeError("a defect")
-        record(self, *args)
+        fill(self, *args)
 
-    monkeypatch.setattr(history, "record", fail_once)
+    monkeypatch.setattr(history, "fill", fail_once)
     wan.sample(caching.cached(model, level=level, max_consecutive_skips=2), 9)
     assert caching.actions(traces[0]) == caching.actions(traces[0], "uncond") == "CRRCCRRCR"
     assert traces[0].failsafes() == {"error": 1}

@@ -23,18 +23,18 @@ def tensors(part, monkeypatch):
     """Weak references to every tensor that a run keeps: values, and features of block 0."""
     kept = []
     history, policy = part("cache_core.store").History, part("cache_core").FBCache
-    record, features = history.record, policy.features
+    fill, features = history.fill, policy.features
 
-    def watched_record(self, position, value, signature):
-        kept.append(weakref.ref(value))
-        record(self, position, value, signature)
+    def watched_fill(self, *args):
+        fill(self, *args)
+        kept.append(weakref.ref(self.values[-1]))
 
     def watched_features(self, before, after):
         found = features(self, before, after)
         kept.append(weakref.ref(found))
         return found
 
-    monkeypatch.setattr(history, "record", watched_record)
+    monkeypatch.setattr(history, "fill", watched_fill)
     monkeypatch.setattr(policy, "features", watched_features)
     return kept
 
