@@ -9,7 +9,7 @@ from .easycache import EasyCache
 from .identity import Identity
 from .vocabulary import PresetName
 
-PRESETS = {"quality": 0.03, "balanced": 0.05, "fast": 0.08}
+PRESETS = {"quality": 0.04, "balanced": 0.05, "fast": 0.08}
 SOURCE = "balanced published by EasyCache for Wan 2.1, the others ours"
 GUARDS = GuardDefaults(0.2, 1, None)
 """As published: the first 10 of 50 steps and the last one are computed."""
