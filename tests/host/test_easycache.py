@@ -242,9 +242,10 @@ def test_context_windows(wan, caching, model, traces, name, level):
     cached = caching.applied(name, fixed, level=level, max_consecutive_skips=2)
     assert torch.isfinite(wan.sample(cached, 9, **way)).all()
     assert traces[1].failsafes() == {}
-    each = [caching.actions(traces[1])[i::2] for i in range(2)]
-    assert each[0] == each[1]
-    assert each[0].count("R") >= 4
+    done = caching.actions(traces[1])
+    count = len(done) // 9  # hosts cut the clip into two windows or three
+    assert {done[i::count] for i in range(count)} == {done[::count]}
+    assert done[::count].count("R") >= 4
 
 
 @pytest.mark.every_host
