@@ -27,7 +27,6 @@ from .votes import foresee, vote
 
 ONE_EACH = "planned for one evaluation a step; where this sampler makes more, each is decided alone"
 
-
 NEEDS = {"latent": 2}
 """Computed evaluations that a policy needs before it knows a distance, where it is not one."""
 

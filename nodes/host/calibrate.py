@@ -153,11 +153,12 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
     measurement = options.get(MEASURE_KEY)
     if measurement is None or measurement.problem:
         return executor(x, timestep, *args, **kwargs)
+    failed = measurement_failed(measurement)
     measurement.begin()
-    noisy = x.clone()
+    noisy = shielded(x.clone, failed)
     denoised = executor(x, timestep, *args, **kwargs)
     sigma = timestep.reshape(-1, *[1] * (x.ndim - 1))
-    shielded(lambda: measurement.end((noisy - denoised) / sigma), measurement_failed(measurement))
+    shielded(lambda: measurement.end((noisy - denoised) / sigma), failed)
     return denoised
 
 

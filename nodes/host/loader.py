@@ -11,8 +11,8 @@ def file_name(patcher: Any, prompt: dict[str, Any] | None, node_id: str, slot: s
     """What the loader of the model in input ``slot`` of a node was told to load; None if unknown.
 
     By the prompt, else (nodes that hand models on without their loader in the prompt) by what the
-    host's own loaders leave on the patcher. LoRA loaders on the way name their own files first in
-    none of the inputs asked for here.
+    host's own loaders leave on the patcher. Nodes that take a model and a file of their own (LoRA
+    loaders) are passed by.
     """
     return _upstream(prompt or {}, node_id, slot) or _remembered(patcher)
 

@@ -74,7 +74,7 @@ def fails(wan, cached, error):
     """True when sampling ends with ``error``; its traceback, which holds tensors, is let go."""
     try:
         wan.sample(cached)
-    except BaseException as raised:
+    except BaseException as raised:  # an interrupt of the host is no Exception
         return type(raised) is type(error)
     return False
 
