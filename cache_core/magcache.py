@@ -21,11 +21,22 @@ from .timetable import Cumulative, Outlook, Timetable
 class Curve:
     """Magnitude ratios measured over one schedule: ``ratios[branch][step]``, the first is padding.
 
-    sigmas: the noise level each calibrated step starts at.
+    sigmas: the noise level each calibrated step starts at. measured: these are the very sigmas of
+    the measurement, on this model; those of a published curve are assumed.
     """
 
     sigmas: tuple[float, ...]
     ratios: tuple[tuple[float, ...], ...]
+    measured: bool = False
+
+    def over(self, row: tuple[float, ...], outlook: Outlook) -> tuple[float, ...]:
+        """The ratio of every step of a run to the one before.
+
+        Ratios compound: one between two sigmas is the product of those calibrated between them.
+        """
+        total = Cumulative.of(self.sigmas, [log(ratio) for ratio in row])
+        logs = total.embedded(outlook) if self.measured else total.increments(outlook.sigmas)
+        return tuple(map(exp, logs))
 
 
 @dataclass(frozen=True)
@@ -56,16 +67,9 @@ class MagCache:
         return f"E {self.threshold:g}, K {self.most_skips}"
 
     def timetable(self, outlook: Outlook) -> Timetable:
-        """For every branch the ratio of each step of the run to the one before.
-
-        Ratios compound: one between two sigmas is the product of those calibrated between them.
-        """
-        totals = [
-            Cumulative.of(self.curve.sigmas, [log(ratio) for ratio in row])
-            for row in self.curve.ratios
-        ]
-        rows = [tuple(map(exp, total.increments(outlook.sigmas))) for total in totals]
-        outside = totals[0].outside(outlook.sigmas)
+        """For every branch the ratio of each step of the run to the one before."""
+        rows = [self.curve.over(row, outlook) for row in self.curve.ratios]
+        outside = Cumulative.of(self.curve.sigmas, self.curve.ratios[0]).outside(outlook.sigmas)
         told = f"{outside} of {len(outlook.sigmas)} steps outside the calibrated schedule"
         return Timetable(tuple(rows), (told,) if outside else ())
 

@@ -80,7 +80,7 @@ class MagCacheChoice:
 def calibrated(calibration: Calibration, identity: Identity) -> Numbers:
     """The user's own curve, with the numbers published for the model, if there are any."""
     section = calibration.section_for(identity)
-    curve, notes = Curve(section.sigmas, section.ratios), calibration.notes(identity)
+    curve, notes = Curve(section.sigmas, section.ratios, True), calibration.notes(identity)
     entry = published("magcache").get(_curve_of(identity))
     if entry is None:
         return Numbers(curve, GENERAL, TINY, notes)

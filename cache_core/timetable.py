@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from .embedded import interpolate
 from .vocabulary import Signal
+
+SAME = 1e-6
+"""Noise levels closer than this are one: a tenth of what two timesteps of fp32 differ by."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,22 @@ class Cumulative:
 
     def increments(self, sigmas: Sequence[float]) -> list[float]:
         """What every step of another schedule adds, 0 for its first."""
-        totals = self._at(np.asarray(sigmas))
-        return [0.0, *(float(after - before) for before, after in pairwise(totals))]
+        return _steps(self._at(np.asarray(sigmas)))
+
+    def embedded(self, outlook: Outlook) -> list[float]:
+        """As ``increments`` of the run's sigmas, but between the calibrated ones along the time
+        embedding instead of a line. No embedding is made for a run of the calibrated sigmas only.
+        """
+        wanted = np.asarray(outlook.sigmas)
+        totals = self._at(wanted)
+        between = (wanted < self.sigmas[0]) & (wanted > self.sigmas[-1])
+        between &= ~np.isclose(wanted[:, None], self.sigmas, rtol=0, atol=SAME).any(1)
+        if between.any():
+            sigmas = [*self.sigmas, *wanted[between].tolist()]
+            embeddings = outlook.embed(sigmas, "e0").double().cpu().numpy()
+            known = np.asarray(self.totals)
+            totals[between] = interpolate(sigmas, embeddings, known, len(known))
+        return _steps(totals)
 
     def outside(self, sigmas: Sequence[float]) -> int:
         """How many of these sigmas lie a step or more outside the calibrated ones."""
@@ -74,6 +92,10 @@ class Cumulative:
         inside = np.interp(sigmas, knots, totals)
         below, above = np.minimum(sigmas - knots[0], 0), np.maximum(sigmas - knots[-1], 0)
         return inside + below * slopes[0] + above * slopes[-1]
+
+
+def _steps(totals: Any) -> list[float]:
+    return [0.0, *(float(after - before) for before, after in pairwise(totals))]
 
 
 def native_sigmas(steps: int, shift: float) -> tuple[float, ...]:
