@@ -10,7 +10,16 @@ from .errors import require
 from .forecast import Forecast
 from .identity import Identity
 from .policy import Policy
-from .vocabulary import CacheLevel, CfgMode, Correction, ForecastName, OnFewSteps, TimeAxis
+from .vocabulary import (
+    CacheDevice,
+    CacheDtype,
+    CacheLevel,
+    CfgMode,
+    Correction,
+    ForecastName,
+    OnFewSteps,
+    TimeAxis,
+)
 
 WORDS = {
     "cfg_mode": CfgMode,
@@ -18,6 +27,8 @@ WORDS = {
     "on_few_steps": OnFewSteps,
     "forecast": ForecastName,
     "correction": Correction,
+    "cache_device": CacheDevice,
+    "cache_dtype": CacheDtype,
 }
 """Options that are one of a few words."""
 
@@ -55,9 +66,13 @@ class Options:
     start_percent, end_percent: part of the whole schedule in which reuse is allowed, 0 to 1.
     warmup_steps, last_steps: steps of each sampler run that are always computed.
     max_consecutive_skips: reuses in a row; 0 never reuses.
-    cfg_mode: ``cond`` decides for every branch, or each branch decides (``separate``).
+    alternating: never two reused steps in a row. step_mask: text that says of every step of the
+    whole schedule whether it is computed, see ``masks.parse_mask``; empty for none.
+    cfg_mode: ``cond`` decides for every branch; or each branch decides, for itself (``separate``)
+    or so that one that computes makes the others compute (``all``).
     cache_level: what is kept, ``output`` (the velocity, latent-sized) or ``hidden`` (the residual
     of the block stack); ``auto`` is ``output``.
+    cache_device, cache_dtype: where values are kept and as what; ``auto`` goes by free memory.
     on_few_steps: below ten steps, where there is little to gain and much to lose, compute
     everything (``off``), or reuse as ever, with a warning (``warn``) or without (``allow``).
     forecast: what a reused value is. ``hold``: the last one, as published; ``taylor``: extrapolated
@@ -73,8 +88,12 @@ class Options:
     warmup_steps: int | None = None
     last_steps: int | None = None
     max_consecutive_skips: int | None = None
+    alternating: bool = False
+    step_mask: str = ""
     cfg_mode: CfgMode = "cond"
     cache_level: CacheLevel = "auto"
+    cache_device: CacheDevice = "auto"
+    cache_dtype: CacheDtype = "auto"
     on_few_steps: OnFewSteps = "off"
     forecast: ForecastName = "auto"
     max_order: int | None = None

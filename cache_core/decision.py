@@ -26,12 +26,17 @@ class Reason(str, Enum):
     INTERVAL = "interval over"
     LEARNING = "too little known yet"
     FEW_STEPS = "too few steps"
+    MASK = "step mask"
     JOINED = "batched with a computed branch"
+    GUIDANCE = "guidance difference"
+    NO_NEGATIVE = "no negative branch"
     NO_HISTORY = "no history"
     CHANGED = "changed input"
     NOT_FINITE = "metric not finite"
     NO_SIGNAL = "signal not known"
     NOT_OBSERVED = "block patch not called"
+    COLLAPSE = "collapse alarm"
+    MEMORY = "out of memory"
     ERROR = "error"
 
 
@@ -39,6 +44,7 @@ FAILSAFES = frozenset(
     {
         *(Reason.NO_HISTORY, Reason.CHANGED, Reason.NOT_FINITE),
         *(Reason.NO_SIGNAL, Reason.NOT_OBSERVED, Reason.ERROR),
+        *(Reason.COLLAPSE, Reason.MEMORY),
     }
 )
 """Reasons that mean 'something was not as expected, so it was computed': counted in every trace."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import IO
 
 from .paths import ROOT
 
@@ -25,6 +26,16 @@ def call(command: Sequence[str], variables: Mapping[str, str]) -> int:
         except KeyboardInterrupt:
             _wait(child)  # the terminal has interrupted it too
             raise
+        finally:
+            _end(child)
+
+
+@contextmanager
+def started(command: Sequence[str], output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A command running in the checkout beside this process, all it says going to a file."""
+    with subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as child:
+        try:
+            yield child
         finally:
             _end(child)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import checks, child, environment, hosts, serve
+from . import checks, child, environment, hosts, other_hosts, serve
 from .errors import DevError
 from .progress import say
 
@@ -66,11 +66,10 @@ def demo_command(options: argparse.Namespace) -> int:
 
 def test_command(options: argparse.Namespace) -> int:
     """Lint, types and tests; where no host and no tests are named, the short ones on every host."""
-    status = checks.run_all(environment.prepare(options.comfyui), options.rest)
+    found = environment.prepare(options.comfyui)
     if options.rest or options.comfyui or "COMFYUI_PATH" in os.environ:
-        return status
-    others = (environment.prepare(version) for version in hosts.HOSTS if version != hosts.DEFAULT)
-    return checks.run_short(others) or status
+        return checks.run_all(found, options.rest)
+    return other_hosts.beside(lambda: checks.run_all(found, []))
 
 
 def serve_command(options: argparse.Namespace) -> int:

@@ -170,7 +170,7 @@ SNAPSHOT = {
             ("max_consecutive_skips", "required", "INT", GUARD),
             (
                 "cfg_mode", "required", "COMBO",
-                {"default": "cond", "options": ["cond", "separate"]},
+                {"default": "cond", "options": ["cond", "separate", "all"]},
             ),
             (
                 "cache_level", "required", "COMBO",
@@ -193,6 +193,16 @@ SNAPSHOT = {
             (
                 "correction", "optional", "COMBO",
                 {"default": "auto", "options": ["auto", "on", "off"]},
+            ),
+            ("alternating", "optional", "BOOLEAN", {"default": False}),
+            ("step_mask", "optional", "STRING", {"default": ""}),
+            (
+                "cache_device", "optional", "COMBO",
+                {"default": "auto", "options": ["auto", "gpu", "cpu"]},
+            ),
+            (
+                "cache_dtype", "optional", "COMBO",
+                {"default": "auto", "options": ["auto", "model", "bf16", "fp16", "fp8"]},
             ),
         ],
         "outputs": [("options", "WANSTEPCACHE_OPTIONS")],
