@@ -128,9 +128,9 @@ def explicit() -> list[io.Input]:
             "step_mask",
             default="",
             optional=True,
-            tooltip="Says for every step what it does, instead of the method: 1 compute, 0 reuse, "
-            ". as the method decides (1111 1010 ...), or the steps to compute, counted from 1 "
-            "(1-6, 8, 10). Empty: the method decides.",
+            tooltip="What every step does, whatever the method says: 1 computes, 0 reuses, a dot "
+            "leaves it to the method (1111 10.0); or the steps to compute, counted from 1 "
+            "(1-6, 8, 10). Empty leaves all to the method.",
         ),
     ]
 
