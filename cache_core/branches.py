@@ -11,7 +11,7 @@ from torch import Tensor
 from .decision import Decision
 from .policy import Dynamic, Policy, Seen
 from .schedule import Position
-from .store import Signature
+from .store import History, Signature
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,15 @@ class Group:
     """What the branches that decide together have learnt so far in a run.
 
     dynamic: the policies that measure, by place; what they learnt belongs to one branch.
-    learnt: computed evaluations they have learnt from. computed_at: the last of all.
+    learnt: computed evaluations they have learnt from. computed_at: the last of all, and
+    computed_before: the last before that.
     """
 
     def __init__(self, policies: Sequence[Policy], dynamic: Mapping[int, Dynamic]) -> None:
         self.policies = policies
         self.dynamic = dynamic
         self.computed_at: int | None = None
+        self.computed_before: int | None = None
         self.learnt = 0
         self.skips_in_row = 0
         self.decider: Hashable = None
@@ -55,7 +57,7 @@ class Group:
 
     def forget(self) -> None:
         """Back to knowing nothing; the count of skips goes on."""
-        self.computed_at, self.learnt = None, 0
+        self.computed_at, self.computed_before, self.learnt = None, None, 0
         self.states = [policy.start() for policy in self.policies]
 
     def observed_by(self, chunk: Chunk) -> None:
@@ -67,12 +69,19 @@ class Group:
 
     def computed(self, evaluation: int, seen: Mapping[int, Seen]) -> None:
         """An evaluation was computed; what policies saw of it, by their place."""
-        self.computed_at, self.skips_in_row = evaluation, 0
+        if evaluation != self.computed_at:
+            self.computed_at, self.computed_before = evaluation, self.computed_at
+        self.skips_in_row = 0
         self.learnt += 1
         self.states = [
             policy.computed(state, seen.get(which, Seen()))
             for which, (policy, state) in enumerate(zip(self.policies, self.states, strict=True))
         ]
+
+    def missed(self, history: History, evaluation: int) -> bool:
+        """True for a branch that did not run when the others were last computed before this one."""
+        last = self.computed_before if self.computed_at == evaluation else self.computed_at
+        return last is not None and not history.reaches(last)
 
     def skipped(self, seen: Mapping[int, Seen]) -> None:
         """An evaluation is reused."""
@@ -95,6 +104,8 @@ class Evaluation:
 
     sigma: one-element tensor, on the device: reading it would cost a synchronisation, so the
     position stays unknown until a metric is read, and comes with it.
+    computed, reused: model calls of the evaluation so far. corrections: what was added to the
+    output of a branch to make reused steps good, while CFG Cache wants to know.
     """
 
     index: int
@@ -102,9 +113,24 @@ class Evaluation:
     position: Position | None = None
     decisions: dict[Hashable, Decision] = field(default_factory=dict)
     seen: dict[Hashable, int] = field(default_factory=dict)
+    computed: int = 0
+    reused: int = 0
+    corrections: dict[int, Tensor] = field(default_factory=dict)
 
     def occurrence(self, key: Hashable) -> int:
         """How often ``key`` came before in this evaluation; hosts may repeat a condition."""
         count = self.seen.get(key, 0)
         self.seen[key] = count + 1
         return count
+
+    def called(self, reused: bool) -> None:
+        """A model call is over."""
+        self.reused += reused
+        self.computed += not reused
+
+    def corrected(self, chunks: Sequence[Chunk], added: Tensor) -> None:
+        """What was added to the velocity of these chunks; a branch of several has no one value."""
+        branches = [chunk.branch for chunk in chunks]
+        for chunk in chunks:
+            if branches.count(chunk.branch) == 1:
+                self.corrections[chunk.branch] = added[chunk.rows]

@@ -103,6 +103,8 @@ class Call:
         if self.run.idle:
             return output
         corrected = self.run.shield(lambda: self._corrected(output))
+        if corrected is not None and self.run.guidance:
+            self.evaluation.corrected(self.chunks, corrected - output)
         anchor = self.run.forecast.anchor
 
         def fill(rows: slice) -> Fill:
@@ -124,6 +126,7 @@ class Call:
     def close(self, seconds: float) -> None:
         """The call took ``seconds``; write it into the trace."""
         self.run.account()
+        self.evaluation.called(self.reuses)
         position = self._position()
         for chunk, decision in zip(self.chunks, self.decisions, strict=True):
             share = seconds / len(self.chunks)
@@ -218,8 +221,14 @@ class Call:
         return restore(run.forecast.anchor, value, self.latent, position.sigma)
 
     def _corrected(self, output: Tensor) -> Tensor | None:
-        """The output with reused steps made good, None if there is nothing to make good."""
+        """The output with reused steps made good, None if there is nothing to make good.
+
+        What a branch owes is settled by others when they were computed without it (CFG Cache).
+        """
         histories = [self.run.store.history(chunk.key) for chunk in self.chunks]
+        for chunk, history in zip(self.chunks, histories, strict=True):
+            if self.run.group(chunk.group).missed(history, self.evaluation.index):
+                history.owed.clear()
         if not any(history.owed for history in histories):
             return None
         position, schedule = self._position(), self.run.schedule
@@ -242,6 +251,4 @@ class Call:
             self.run.group(group).computed(self.evaluation.index, seen)
 
     def _position(self) -> Position:
-        """Where the evaluation stands; costs a device sync if nothing was observed in it."""
-        known = self.evaluation.position
-        return known or self.run.locate(self.evaluation, read_scalars([self.evaluation.sigma])[0])
+        return self.run.position(self.evaluation)

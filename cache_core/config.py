@@ -9,7 +9,7 @@ from typing import Any, Protocol, get_args
 from .errors import require
 from .forecast import Forecast
 from .identity import Identity
-from .policy import Policy
+from .policy import Rule
 from .vocabulary import (
     CacheDevice,
     CacheDtype,
@@ -129,14 +129,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Method:
-    """One applied method: its policy with the numbers in force, and where they came from.
+    """One applied method: its rule with the numbers in force, and where they came from.
 
     source: one line saying whether the preset's numbers are published or ours. node_id: the graph
     node that shows this method's results, None outside a graph. notes: what was assumed.
     forecast: the method's own, None for what does best.
     """
 
-    policy: Policy
+    policy: Rule
     guards: GuardDefaults = GuardDefaults()
     preset: str = "custom"
     source: str = "set by hand"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .config import Method, Options
@@ -16,13 +17,17 @@ computed, and worse otherwise; beyond three steps none is to be trusted.
 """
 
 
-def forecast_for(method: Method, options: Options, level: str, facts: RunFacts) -> Forecast:
-    """The forecast of a run that ``method`` leads.
+def forecast_for(
+    methods: Sequence[Method], options: Options, level: str, facts: RunFacts
+) -> Forecast:
+    """The forecast of a run that the first of ``methods`` leads; hold if there are none.
 
     A correction changes what the sampler gets, so it works on the model's output only. With a
     sampler that adds fresh noise velocities are as new as the noise; only what is denoised stays.
     """
-    found = _uncorrected(method, options)
+    if not methods:
+        return Forecast(order=0)
+    found = _uncorrected(methods[0], options)
     if level != "output":
         return replace(found, anchor="velocity")
     if facts.renoises and options.forecast == "auto":

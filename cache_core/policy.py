@@ -10,6 +10,8 @@ Every policy judges a distance; policies differ in where that comes from (``look
 - ``block``: measured on what block 0 makes of the tokens, before the others run;
 - ``latent``: measured on the model's input, before the model runs;
 - ``past``: measured on a block in the middle, whenever an evaluation was computed.
+
+A rule that looks at ``guidance`` is no policy of steps: it decides which branches run.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from torch import Tensor
 from .decision import Reason
 from .timetable import Outlook, Timetable
 
-Look = Literal["schedule", "block", "latent", "past"]
+Look = Literal["schedule", "block", "latent", "past", "guidance"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Seen:
     features: Tensor | None = None
 
 
-class Policy(Protocol):
-    """A rule that turns distances into verdicts."""
+class Rule(Protocol):
+    """The numbers of a method."""
 
     @property
     def name(self) -> str:
@@ -56,10 +58,14 @@ class Policy(Protocol):
 
     @property
     def looks_at(self) -> Look:
-        """Where its distances come from."""
+        """What it decides by."""
 
     def describe(self) -> str:
         """The numbers in force, in one short phrase for logs and reports."""
+
+
+class Policy(Rule, Protocol):
+    """A rule that turns distances into verdicts."""
 
     def start(self) -> Any:
         """The state before anything was observed."""

@@ -9,14 +9,17 @@ from typing import cast
 from torch import Tensor
 
 from .branches import Evaluation, Group
+from .cfgcache import CFGCache
 from .config import CacheConfig, Method
 from .decision import Decision, Reason, compute
 from .few_steps import too_few
 from .forecast import Forecast
 from .forecast_choice import forecast_for
 from .guards import Guards, guards_of
+from .guidance import Guidance
 from .identity import RunFacts
-from .policy import Dynamic, Past, Probing, Static
+from .policy import Dynamic, Past, Policy, Probing, Static
+from .scalars import read_scalars
 from .schedule import Position, Schedule
 from .shield import Result, shielded
 from .store import Store
@@ -54,8 +57,9 @@ class Run:
         self.facts = facts or RunFacts()
         identity = config.identity.running(self.facts)
         whole = round(self.facts.steps or schedule.steps)
-        self.methods = [choice.resolve(identity, whole) for choice in config.methods]
-        self.policies = [method.policy for method in self.methods]
+        resolved = [choice.resolve(identity, whole) for choice in config.methods]
+        self.methods = [m for m in resolved if m.policy.looks_at != "guidance"]
+        self.policies = [cast(Policy, method.policy) for method in self.methods]
         self.guards: list[Guards] = [
             guards_of(config.options, method.guards, schedule.steps, percent_to_sigma)
             for method in self.methods
@@ -70,15 +74,13 @@ class Run:
         self.timetables: dict[int, Timetable] = {}
         self.prepared = False
         self.level = "hidden" if config.options.cache_level == "hidden" else "output"
-        self.forecast: Forecast = forecast_for(
-            self.methods[0], config.options, self.level, self.facts
-        )
+        self.forecast: Forecast = forecast_for(self.methods, config.options, self.level, self.facts)
         self.store = Store(self.forecast.depth)
         self.groups: dict[Hashable, Group] = {}
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
-        in_force = [_in_force(*pair) for pair in zip(self.methods, self.guards, strict=True)]
-        self.trace = Trace(identity.label, self.level, in_force, schedule.steps)
+        self.guidance = self._guided(resolved, percent_to_sigma)
+        self.trace = Trace(identity.label, self.level, self._in_force(), schedule.steps)
         self.trace.forecast = self.forecast.describe()
         self.idle = self._idles()
 
@@ -124,6 +126,8 @@ class Run:
         self.evaluation = None
         self.store.clear()
         self.groups.clear()
+        if self.guidance:
+            self.guidance.clear()
 
     def group(self, key: Hashable) -> Group:
         """The group of branches with this key."""
@@ -134,6 +138,11 @@ class Run:
         position = Position(evaluation.index, self.schedule.step_of(sigma), sigma)
         evaluation.position = position
         return position
+
+    def position(self, evaluation: Evaluation) -> Position:
+        """Where ``evaluation`` stands; a device sync if its steps are not counted or read yet."""
+        known = evaluation.position
+        return known or self.locate(evaluation, read_scalars([evaluation.sigma])[0])
 
     def decide(
         self,
@@ -147,7 +156,7 @@ class Run:
         measured: the distances that probing methods found, by their place.
         """
         if self.idle:
-            return compute(Reason.FEW_STEPS)
+            return compute(self.idle)
         votes = [
             self._vote(group, which, position, self._distance(group, which, position, branch))
             if which not in measured
@@ -165,21 +174,42 @@ class Run:
         self.store.clear()
         for group in self.groups.values():
             group.forget()
+        if self.guidance:
+            self.guidance.clear()
 
     def account(self) -> None:
         """Note the bytes held now, for the peak."""
-        self.trace.holds(self.store.nbytes + sum(g.nbytes for g in self.groups.values()))
+        guided = self.guidance.nbytes if self.guidance else 0
+        self.trace.holds(self.store.nbytes + sum(g.nbytes for g in self.groups.values()) + guided)
 
     def _failed(self, error: Exception) -> None:
         self.trace.failed(error)
         self.forget()
 
-    def _idles(self) -> bool:
+    def _idles(self) -> Reason | None:
+        """Why no step is ever reused; None where steps may be."""
         few, wish = too_few(self.facts), self.config.options.on_few_steps
-        if few is None or wish == "allow":
-            return False
-        self.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
-        return wish == "off"
+        if few is not None and wish != "allow":
+            self.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
+        if few is not None and wish == "off":
+            self.guidance = None
+            return Reason.FEW_STEPS
+        return None if self.policies else Reason.NO_METHOD
+
+    def _guided(
+        self, resolved: Sequence[Method], percent_to_sigma: Callable[[float], float]
+    ) -> Guidance | None:
+        """CFG Cache, if it is among the methods."""
+        method = next((m for m in resolved if isinstance(m.policy, CFGCache)), None)
+        if method is None:
+            return None
+        return Guidance(method, self.config.options, self.schedule.steps, percent_to_sigma)
+
+    def _in_force(self) -> list[MethodInForce]:
+        """The methods for the trace, in order of precedence, CFG Cache last."""
+        found = [_in_force(*pair) for pair in zip(self.methods, self.guards, strict=True)]
+        guided = [self.guidance] if self.guidance else []
+        return found + [_in_force(g.method, g.guards) for g in guided]
 
     def _plan(self, which: int, policy: Static, outlook: Outlook) -> None:
         table = policy.timetable(outlook)

@@ -150,8 +150,8 @@ class Trace:
     def speedup(self) -> float:
         """Estimated: evaluations over what they cost, a computed one costing 1."""
         reused = sum(record.action is Action.REUSE for record in self.records)
-        computed = len(self.records) - reused
-        cost = computed + reused * self.probe_share
+        probed = reused - sum(record.reason is Reason.GUIDANCE for record in self.records)
+        cost = len(self.records) - reused + probed * self.probe_share
         return len(self.records) / cost if cost else 1.0
 
     def summary(self) -> dict[str, Any]:

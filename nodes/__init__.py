@@ -4,6 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .adacache import ApplyAdaCache
 from .calibrate import MagCacheCalibrate
+from .cfgcache import ApplyCFGCache
 from .customcache import ApplyCustomCache
 from .easycache import ApplyEasyCache
 from .fbcache import ApplyFBCache
@@ -26,6 +27,7 @@ class WanStepCacheExtension(ComfyExtension):
             ApplyAdaCache,
             ApplyCustomCache,
             ApplyEasyCache,
+            ApplyCFGCache,
             MagCacheCalibrate,
             StepCacheOptions,
         ]

@@ -9,7 +9,7 @@ from comfy.patcher_extension import WrappersMP
 
 from ...cache_core import CacheConfig, Identity, Options
 from ...cache_core.config import Choice
-from . import wrappers
+from . import guidance, wrappers
 from .identity import identify
 from .keys import KEY, config_of
 
@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 PHASES = {
     WrappersMP.OUTER_SAMPLE: wrappers.outer_sample,
     WrappersMP.PREDICT_NOISE: wrappers.predict_noise,
+    WrappersMP.CALC_COND_BATCH: guidance.calc_cond_batch,
     WrappersMP.DIFFUSION_MODEL: wrappers.diffusion_model,
 }
 

@@ -22,7 +22,7 @@ def chunks_of(model: Any, x: Tensor, transformer_options: dict[str, Any]) -> lis
     if not uuids or not branches or x.shape[0] % len(uuids):
         return None
     batch = x.shape[0] // len(uuids)
-    group = (id(model), _window(transformer_options), _patches(transformer_options))
+    group = (id(model), window_of(transformer_options), _patches(transformer_options))
     signature = ((batch, *x.shape[1:]), x.dtype, x.device)
     return [
         Chunk((group, uuid, branch), group, branch, slice(i * batch, (i + 1) * batch), signature)
@@ -30,7 +30,7 @@ def chunks_of(model: Any, x: Tensor, transformer_options: dict[str, Any]) -> lis
     ]
 
 
-def _window(transformer_options: dict[str, Any]) -> Hashable:
+def window_of(transformer_options: dict[str, Any]) -> Hashable:
     """The frames of the context window being sampled, None without windows."""
     window = transformer_options.get("context_window")
     if window is None:

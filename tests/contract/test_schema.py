@@ -160,6 +160,26 @@ SNAPSHOT = {
         ],
         "outputs": TWO_MODELS,
     },
+    "WanStepCache_CFGCache": {
+        "display_name": "Apply CFG Cache",
+        "inputs": [
+            MODEL,
+            ("preset", "required", "COMBO", PRESETS),
+            ("interval", "required", "INT", {"default": 3, "min": 1, "max": 20}),
+            ("start_percent", "required", "FLOAT", {"default": 0.3, "min": 0.0, "max": 1.0}),
+            ("end_percent", "required", "FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0}),
+            (
+                "low_frequency_weight", "optional", "FLOAT",
+                {"default": 1.0, "min": 0.0, "max": 2.0, "advanced": True},
+            ),
+            (
+                "high_frequency_weight", "optional", "FLOAT",
+                {"default": 1.0, "min": 0.0, "max": 2.0, "advanced": True},
+            ),
+            *EXPERTS_AND_OPTIONS,
+        ],
+        "outputs": TWO_MODELS,
+    },
     "WanStepCache_Options": {
         "display_name": "Step Cache Options",
         "inputs": [

@@ -64,7 +64,7 @@ TABLE = [  # method, options, level, facts, forecast
 
 @pytest.mark.parametrize(("method", "options", "level", "facts", "expected"), TABLE)
 def test_the_forecast_of(method, options, level, facts, expected):
-    assert forecast_for(METHODS[method], Options(**options), level, facts) == expected
+    assert forecast_for([METHODS[method]], Options(**options), level, facts) == expected
 
 
 EVERYTHING = list(
@@ -83,7 +83,7 @@ def every_choice():
     """Every combination, and the forecast it makes."""
     for method, name, correction, order, level, facts in EVERYTHING:
         options = Options(forecast=name, correction=correction, max_order=order)
-        yield (name, correction, level, facts), forecast_for(method, options, level, facts)
+        yield (name, correction, level, facts), forecast_for([method], options, level, facts)
 
 
 def test_what_is_corrected_and_what_is_not_over_all_combinations():
@@ -144,5 +144,5 @@ def test_published_forecasts_of_methods():
     tea = CustomCacheChoice("custom", 0.2, 2, "step").resolve(TOY)
     seer = TaylorSeerChoice("custom", 3, 2, 1, time_axis="step").resolve(TOY)
     taylor = Options(forecast="taylor")
-    assert forecast_for(tea, taylor, "output", EULER) == Forecast(2, "step")
-    assert forecast_for(seer, taylor, "output", EULER) == SERIES
+    assert forecast_for([tea], taylor, "output", EULER) == Forecast(2, "step")
+    assert forecast_for([seer], taylor, "output", EULER) == SERIES

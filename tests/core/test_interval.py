@@ -201,8 +201,8 @@ def test_customcache_has_teacaches_numbers_by_its_own_name_in_a_run():
     method = choice.resolve(TOY, 30)
     assert (choice.name, method.name) == ("CustomCache", "CustomCache")
     assert "CustomCache" not in TeaCacheChoice("fast", 0.1).resolve(TOY).name
-    assert forecast_for(method, Options(), "output", RunFacts()) == BEST
-    assert forecast_for(method, Options(), "output", EULER) == replace(BEST, corrects=True)
+    assert forecast_for([method], Options(), "output", RunFacts()) == BEST
+    assert forecast_for([method], Options(), "output", EULER) == replace(BEST, corrects=True)
 
 
 @pytest.mark.parametrize("order", [-1, 4])

@@ -1,0 +1,67 @@
+"""CFG Cache: on most computed evaluations the uncond branch does not run.
+
+Cond and uncond differ by little that changes slowly, so ``uncond = cond + difference`` with the
+difference of the last evaluation that ran both (FasterCache, arXiv 2410.19355, "CFG-Cache"; there
+in two bands of frequency, each with a weight). Guidance multiplies what is wrong with it by
+``scale - 1``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .errors import require
+from .policy import Look
+
+LOW_BAND = 5
+"""The low band is a disk of frequencies, 1 / 5 of the shorter side in radius (FasterCache)."""
+
+
+@dataclass(frozen=True)
+class CFGCache:
+    """Of ``interval`` computed evaluations one runs both branches, between two percents.
+
+    start_percent, end_percent: of the whole schedule, 0 to 1. low_frequency_weight,
+    high_frequency_weight: what the bands of a reused difference are multiplied by.
+    """
+
+    interval: int
+    start_percent: float
+    end_percent: float
+    low_frequency_weight: float = 1.0
+    high_frequency_weight: float = 1.0
+    name: str = "CFG Cache"
+    looks_at: Look = "guidance"
+
+    def __post_init__(self) -> None:
+        start, end = self.start_percent, self.end_percent
+        require(self.interval >= 1, "interval", self.interval, "1 (run both always) or more")
+        require(0 <= start < 1, "start_percent", start, "0 to below 1 (0.5 is half the schedule)")
+        require(start < end <= 1, "end_percent", end, f"above `start_percent` ({start}), at most 1")
+
+    def describe(self) -> str:
+        """The numbers in force."""
+        weights = self.low_frequency_weight, self.high_frequency_weight
+        bands = "" if weights == (1, 1) else f", bands x{weights[0]:g} and x{weights[1]:g}"
+        where = f"{100 * self.start_percent:g} to {100 * self.end_percent:g} % of the schedule"
+        return f"uncond runs once in {self.interval} computed evaluations, {where}{bands}"
+
+    def weighted(self, difference: Tensor) -> Tensor:
+        """A difference [..., height, width] with its bands weighted."""
+        low, high = self.low_frequency_weight, self.high_frequency_weight
+        if low == high:
+            return difference if low == 1 else difference * low
+        spectrum = torch.fft.fft2(difference.float())
+        inside = _disk(difference.shape[-2], difference.shape[-1], difference.device)
+        found: Tensor = torch.fft.ifft2(torch.where(inside, low, high) * spectrum).real
+        return found.to(difference.dtype)
+
+
+def _disk(height: int, width: int, device: torch.device) -> Tensor:
+    """True for the low frequencies of a spectrum [height, width], zero frequency first."""
+    rows = torch.fft.fftfreq(height, 1 / height, device=device)
+    columns = torch.fft.fftfreq(width, 1 / width, device=device)
+    return torch.hypot(rows[:, None], columns) <= min(height, width) // LOW_BAND

@@ -1,0 +1,38 @@
+"""CFG Cache's numbers by preset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .cfgcache import CFGCache
+from .config import GuardDefaults, Method
+from .identity import Identity
+from .vocabulary import PresetName
+
+OURS = "ours, measured on the tiny test model only"
+PRESETS = {"quality": (2, 0.4, 1.0), "balanced": (3, 0.3, 1.0), "fast": (5, 0.2, 1.0)}
+"""Interval, start and end. Guidance of early steps sets the layout, so all start late."""
+
+
+@dataclass(frozen=True)
+class CFGCacheChoice:
+    """What the user of Apply CFG Cache chose; see ``CFGCache``."""
+
+    preset: PresetName
+    interval: int
+    start_percent: float
+    end_percent: float
+    low_frequency_weight: float = 1.0
+    high_frequency_weight: float = 1.0
+    node_id: str | None = None
+    name: str = "CFG Cache"
+
+    def resolve(self, identity: Identity, steps: int | None = None) -> Method:
+        """The numbers, the same on every model; the last step always runs both branches."""
+        numbers, source = (self.interval, self.start_percent, self.end_percent), "set by hand"
+        if self.preset != "custom":
+            numbers, source = PRESETS[self.preset], OURS
+        bands = (self.low_frequency_weight, self.high_frequency_weight)
+        policy = CFGCache(*numbers, *bands)
+        guards = GuardDefaults(0.0, 1, None, warmup_steps=1)
+        return Method(policy, guards, self.preset, source, self.node_id)

@@ -1,0 +1,124 @@
+"""CFG Cache's numbers, its decisions, its bands of frequency."""
+
+from math import inf
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cache_core import Options, StepCacheError
+from cache_core.cfgcache import CFGCache
+from cache_core.cfgcache_presets import PRESETS, CFGCacheChoice
+from cache_core.guidance import Guidance
+from cache_core.schedule import Position
+from toy import TOY
+
+STEPS = 20
+
+
+def percent_to_sigma(percent):
+    return inf if percent <= 0 else 1 - percent
+
+
+def guidance(interval=3, start=0.0, end=1.0, **options):
+    method = CFGCacheChoice("custom", interval, start, end).resolve(TOY)
+    return Guidance(method, Options(**options), STEPS, percent_to_sigma)
+
+
+def at(step):
+    return Position(step, step, 1 - step / STEPS)
+
+
+def followed(guided, reused=(), conditions=lambda step: "same"):
+    """B (both), C (cond only) or R (reused by a step method) for every step of a run."""
+    known, letters = guided.difference("window"), ""
+    for step in range(STEPS):
+        if step in reused:
+            letters += "R"
+            continue
+        if guided.decide(known, at(step), conditions(step)).reuses:
+            known.without += 1
+            letters += "C"
+        else:
+            guided.record(known, at(step), conditions(step), torch.zeros(1, 2, 3))
+            letters += "B"
+    return letters
+
+
+@pytest.mark.parametrize(
+    ("settings_", "expected"),
+    [
+        ({"interval": 1}, "BBBBBBBBBBBBBBBBBBBB"),
+        ({"interval": 2}, "BCBCBCBCBCBCBCBCBCBB"),
+        ({"interval": 3}, "BCCBCCBCCBCCBCCBCCBB"),
+        ({"interval": 4, "start": 0.45}, "BBBBBBBBBCCCBCCCBCCB"),
+        ({"interval": 4, "end": 0.5}, "BCCCBCCCBCBBBBBBBBBB"),
+        ({"interval": 2, "start_percent": 0.5}, "BBBBBBBBBBCBCBCBCBCB"),
+        ({"interval": 2, "warmup_steps": 6, "last_steps": 5}, "BBBBBBCBCBCBCBCBBBBB"),
+        ({"interval": 2, "end": 0.3, "start_percent": 0.5}, "B" * 20),
+    ],
+)
+def test_one_in_an_interval_runs_both_within_both_windows(settings_, expected):
+    assert followed(guidance(**settings_)) == expected
+
+
+def test_evaluations_that_a_step_method_reuses_do_not_count():
+    assert followed(guidance(3), reused={1, 2, 4, 6}) == "BRRCRCRBCCBCCBCCBCCB"
+
+
+def test_other_conditions_mean_both():
+    appears = followed(guidance(4), conditions=lambda step: "with" if 5 <= step < 9 else "without")
+    assert appears == "BCCCBBCCCBCCCBCCCBCB"
+
+
+@settings(max_examples=30)
+@given(st.integers(5, 40), st.integers(5, 40), st.floats(0, 2), st.floats(0, 2))
+def test_bands_are_weighted_as_a_naive_transform_says(height, width, low, high):
+    value = torch.randn(2, 1, height, width, generator=torch.Generator().manual_seed(3))
+    found = CFGCache(2, 0.0, 1.0, low, high).weighted(value)
+    spectrum = np.fft.fftshift(np.fft.fft2(value.numpy()), axes=(-2, -1))
+    rows, columns = np.indices((height, width))
+    away = np.hypot(rows - height // 2, columns - width // 2)
+    spectrum *= np.where(away <= min(height, width) // 5, low, high)
+    expected = np.fft.ifft2(np.fft.ifftshift(spectrum, axes=(-2, -1))).real
+    torch.testing.assert_close(found, torch.from_numpy(expected).float(), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_of_one_leave_a_difference_as_it_is():
+    value = torch.randn(1, 2, 8, 8)
+    assert CFGCache(2, 0.0, 1.0).weighted(value) is value
+
+
+@pytest.mark.parametrize("forecast", ["hold", "auto"])
+def test_a_difference_that_never_changes_is_restored(forecast):
+    guided = guidance(3, forecast=forecast)
+    known, value = guided.difference("window"), torch.randn(1, 4, 5)
+    for step in (0, 3):
+        guided.record(known, at(step), "same", value)
+    restored = guided.restore(known, at(5), torch.zeros(1, 4, 5))
+    torch.testing.assert_close(restored, value)
+    assert guided.nbytes == value.nbytes * (1 if forecast == "hold" else 2)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "field"),
+    [
+        ((0, 0.0, 1.0), "interval"),
+        ((2, 0.6, 0.5), "end_percent"),
+        ((2, 0.5, 0.5), "end_percent"),
+        ((2, -0.1, 0.5), "start_percent"),
+        ((2, 0.5, 1.5), "end_percent"),
+    ],
+)
+def test_wrong_numbers_are_refused_by_name(numbers, field):
+    with pytest.raises(StepCacheError, match=f"`{field}`"):
+        CFGCache(*numbers)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_leave_the_layout_to_full_guidance(preset):
+    policy = CFGCacheChoice(preset, 9, 0.0, 1.0).resolve(TOY).policy
+    assert (policy.interval, policy.start_percent, policy.end_percent) == PRESETS[preset]
+    assert policy.start_percent >= 0.2
