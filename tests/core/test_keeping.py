@@ -123,6 +123,23 @@ def test_a_copy_to_ram_outlives_its_source(dtype):
 
 
 @pytest.mark.parametrize("keeping", KEEPINGS, ids=str)
+def test_what_goes_to_ram_is_packed_first_and_then_copied_part_by_part(keeping, monkeypatch):
+    copies, copy = [], SideStream.copy
+
+    def copying(self, sources, targets):
+        copies.append((sources, targets))
+        return copy(self, sources, targets)
+
+    monkeypatch.setattr(SideStream, "copy", copying)
+    slot = kept(random_latent(4, (6, 8), torch.float32), keeping)
+    assert len(copies) == (keeping.device == "cpu")
+    for sources, targets in copies:
+        assert targets is slot.parts
+        for source, target in zip(sources, targets, strict=True):
+            assert source.dtype == target.dtype and source.data_ptr() != target.data_ptr()
+
+
+@pytest.mark.parametrize("keeping", KEEPINGS, ids=str)
 @pytest.mark.parametrize("into", [torch.float32, torch.bfloat16])
 def test_sums_of_kept_values_are_those_of_the_numbers_they_hold(keeping, into):
     values = [random_latent(n, (2, 3, 4), torch.float32) for n in range(3)]
