@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .decision import Reason
 from .errors import StepCacheError, require
+from .memory import Sizes
 from .motion import motion_of, regularised
 from .policy import Look, Seen, Verdict
 
@@ -107,8 +108,15 @@ class AdaCache:
 
         All of them for motion, which compares the same places of neighbouring frames.
         """
-        stride = 1 if self.motion else self.downsample
-        return after[:, ::stride] - before[:, ::stride]
+        return after[:, :: self._stride] - before[:, :: self._stride]
+
+    def state_bytes(self, sizes: Sizes) -> int:
+        """The features of one evaluation."""
+        return sizes.features(self._stride)
+
+    @property
+    def _stride(self) -> int:
+        return 1 if self.motion else self.downsample
 
     def distance(self, state: AdaState, seen: Seen) -> Tensor | float | None:
         """The measured change if it has not been read yet, else 0, which costs nothing."""

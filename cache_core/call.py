@@ -11,12 +11,12 @@ from torch import Tensor
 from .anchors import keep, restore
 from .branches import Chunk, Evaluation
 from .decision import Decision, Reason, compute
+from .forms import Fill
 from .observed import Observed
 from .recall import make_good, recall
 from .run import Run
 from .scalars import read_scalars
 from .schedule import Position
-from .store import Fill
 from .trace import record_of
 
 
@@ -74,7 +74,7 @@ class Call:
         """
         self.run.shield(lambda: self._observe(before, after))
         self.watch(0, before, after)
-        self.give_up(Reason.ERROR)
+        self.give_up(self.run.idle or Reason.ERROR)
 
     def give_up(self, reason: Reason) -> None:
         """Compute whatever is undecided, for ``reason``; no effect once the call is settled."""
@@ -95,7 +95,8 @@ class Call:
         """
         value = self.run.shield(lambda: self._forecast(base))
         if value is None:
-            self.decisions = [compute(Reason.ERROR, d.metric) for d in self.decisions]
+            reason = self.run.idle or Reason.ERROR
+            self.decisions = [compute(reason, d.metric) for d in self.decisions]
         return value
 
     def record_output(self, output: Tensor) -> Tensor:

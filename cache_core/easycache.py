@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from .errors import require
+from .memory import Sizes
 from .policy import Look, Seen, Verdict
 
 
@@ -50,6 +51,10 @@ class EasyCache:
     def start(self) -> EasyState:
         """Nothing was computed yet."""
         return EasyState()
+
+    def state_bytes(self, sizes: Sizes) -> int:
+        """The latents of the last step and the last computed one, and the output of that."""
+        return 3 * sizes.latent
 
     def distance(self, state: EasyState, seen: Seen) -> Tensor | float | None:
         """gain * mean|z - z of the last step|, on the device."""

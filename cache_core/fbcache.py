@@ -14,6 +14,7 @@ from typing import get_args
 from torch import Tensor
 
 from .errors import require
+from .memory import Sizes
 from .policy import Look, Seen, Verdict
 from .vocabulary import Metric
 
@@ -71,6 +72,10 @@ class FBCache:
         if self.metric == "residual_rel_l1":
             return after - before[:, :: self.downsample]
         return after.clone()
+
+    def state_bytes(self, sizes: Sizes) -> int:
+        """The features of one evaluation."""
+        return sizes.features(self.downsample)
 
     def distance(self, state: FBCacheState, seen: Seen) -> Tensor | None:
         """Relative change against the reference, elementwise, in fp32."""

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from .errors import require
+from .forms import by_rows, slices
+from .keeping import Slot, rows_of
 from .schedule import Position
 from .vocabulary import Anchor, ForecastForm, TimeAxis
 from .weights import (
@@ -22,10 +24,6 @@ from .weights import (
     newton_weights,
     series_weights,
 )
-
-SLICE = 1 << 22
-"""Elements that are added up in fp32 at once: the sum of a hidden residual would need GB."""
-
 
 ANCHORS = {"denoised": "the denoised latent", "input": "the output relative to the input"}
 
@@ -133,18 +131,16 @@ def correction_weights(
 
 
 def combine(
-    values: Sequence[Tensor], weights: Sequence[float], dtype: torch.dtype, device: torch.device
+    values: Sequence[Tensor | Slot],
+    weights: Sequence[float],
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Tensor:
     """The weighted sum, added up in fp32, in a new tensor of this type, on this device."""
     result = torch.empty(values[-1].shape, dtype=dtype, device=device)
-    flat = result.view(-1)
-    views = [value.reshape(-1) for value in values]
-    for start in range(0, flat.numel(), SLICE):
-        part = slice(start, start + SLICE)
-        terms = [
-            weight * view[part].to(device, torch.float32)
-            for view, weight in zip(views, weights, strict=True)
-            if weight
-        ]
+    flat = by_rows(result)
+    terms_of = [(w, rows_of(v, device)) for v, w in zip(values, weights, strict=True) if w]
+    for part in slices(*flat.shape):
+        terms = [weight * rows(part) for weight, rows in terms_of]
         flat[part] = sum(terms[1:], terms[0]) if terms else 0.0
     return result

@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 from torch import Tensor
 
 from .decision import Reason
+from .memory import Remembers
 from .timetable import Outlook, Timetable
 
 Look = Literal["schedule", "block", "latent", "past", "guidance"]
@@ -84,7 +85,7 @@ class Static(Policy, Protocol):
         """The distances of every step; StepCacheError if they cannot be known."""
 
 
-class Dynamic(Policy, Protocol):
+class Dynamic(Policy, Remembers, Protocol):
     """A policy that measures its distances while the sampler runs."""
 
     def distance(self, state: Any, seen: Seen) -> Tensor | float | None:

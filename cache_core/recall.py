@@ -19,7 +19,7 @@ def recall(
 ) -> Tensor:
     """The forecast value at a position, in a new tensor; noted as owed if it is to be corrected."""
     weights = forecast.weights(history.positions, at)
-    value = combine(history.values, weights, history.values[-1].dtype, device)
+    value = combine(history.slots, weights, history.slots[-1].dtype, device)
     if forecast.corrects:
         history.owe(at, schedule.length(at.step), weights)
     return value
@@ -30,4 +30,4 @@ def make_good(history: History, schedule: Schedule, at: Position, computed: Tens
     length = schedule.length(at.step)
     owed = history.owed if length else []
     weights = correction_weights(history.positions, at, length, owed)
-    return combine([*history.values, computed], weights, computed.dtype, computed.device)
+    return combine([*history.slots, computed], weights, computed.dtype, computed.device)

@@ -79,7 +79,8 @@ def saving(trace: Trace) -> str:
     saved = trace.seconds * (trace.speedup() - 1)
     speed = f"about {trace.speedup():.2f}x, {saved:.1f} s saved of {trace.seconds + saved:.1f} s"
     forecast = "" if trace.forecast == "hold" else f", forecast {trace.forecast}"
-    return f"{speed}, {trace.level} cache {trace.peak_bytes / MIB:.1f} MiB{forecast}"
+    kept = f"{trace.peak_bytes / MIB:.1f} MiB{trace.keeping.describe()}"
+    return f"{speed}, {trace.level} cache {kept}{forecast}"
 
 
 def trouble(trace: Trace) -> str:

@@ -18,6 +18,8 @@ from .forecast_choice import forecast_for
 from .guards import Guards, guards_of
 from .guidance import Guidance
 from .identity import RunFacts
+from .keeping import Keeping
+from .memory import Footprint, is_out_of_memory, short_of_memory
 from .policy import Dynamic, Past, Policy, Probing, Static
 from .scalars import read_scalars
 from .schedule import Position, Schedule
@@ -40,6 +42,8 @@ class Run:
     percent_to_sigma: the host's map from percent of the whole schedule to sigma. facts: what else
     the sampling tells of itself.
 
+    idle: why everything is computed, None if methods are asked. footprint: what the cache will
+    need, None if nobody can tell.
     policies: in order of precedence. dynamic: those that measure, by place. probing: those of them
     that look at block 0 in every evaluation; without any, what an evaluation does is known before
     the model is called. watching: those that look at a block of a computed one, by block and place.
@@ -75,13 +79,16 @@ class Run:
         self.prepared = False
         self.level = "hidden" if config.options.cache_level == "hidden" else "output"
         self.forecast: Forecast = forecast_for(self.methods, config.options, self.level, self.facts)
-        self.store = Store(self.forecast.depth)
+        keeping = Keeping.chosen(config.options.cache_device, config.options.cache_dtype)
+        self.store = Store(self.forecast.depth, keeping)
+        self.footprint: Footprint | None = None
         self.groups: dict[Hashable, Group] = {}
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
         self.guidance = self._guided(resolved, percent_to_sigma)
         self.trace = Trace(identity.label, self.level, self._in_force(), schedule.steps)
         self.trace.forecast = self.forecast.describe()
+        self.trace.keeping = keeping
         self.idle = self._idles()
 
     @property
@@ -112,7 +119,8 @@ class Run:
         self.evaluation = Evaluation(self.evaluations, sigma.reshape(-1)[:1])
         reads = not self.idle and any(p.looks_at in ("block", "latent") for p in self.policies)
         if self.facts.counted and not reads and self.evaluations < self.schedule.steps:
-            self.evaluation.position = self._counted(self.evaluations)
+            index = self.evaluations
+            self.evaluation.position = Position(index, index, self.schedule.sigmas[index])
         self.evaluations += 1
         self.trace.evaluation_begins()
 
@@ -182,8 +190,20 @@ class Run:
         guided = self.guidance.nbytes if self.guidance else 0
         self.trace.holds(self.store.nbytes + sum(g.nbytes for g in self.groups.values()) + guided)
 
+    def settle(self, free: int) -> None:
+        """The device has so many bytes free before the first step: where ``auto`` keeps values."""
+        options, need = self.config.options, self.footprint.values if self.footprint else 0
+        keeping = Keeping.chosen(options.cache_device, options.cache_dtype, need, free)
+        if keeping != self.store.keeping:
+            self.trace.note(short_of_memory(need, free))
+        self.store.keeping = self.trace.keeping = keeping
+
     def _failed(self, error: Exception) -> None:
-        self.trace.failed(error)
+        if is_out_of_memory(error):
+            self.idle, self.guidance = Reason.MEMORY, None
+            self.trace.ran_out_of_memory(error)
+        else:
+            self.trace.failed(error)
         self.forget()
 
     def _idles(self) -> Reason | None:
@@ -218,9 +238,6 @@ class Run:
         self.trace.plans(which, plan, table.notes)
         if not self.facts.counted and ONE_EACH not in self.trace.notes:
             self.trace.note(ONE_EACH)
-
-    def _counted(self, index: int) -> Position:
-        return Position(index, index, self.schedule.sigmas[index])
 
     def _distance(self, group: Group, which: int, position: Position, branch: int) -> float | None:
         """A static method's distance; None before anything was computed, or without a timetable."""

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
-import torch
 from torch import Tensor
 
 from .forecast import Owed
+from .forms import Fill
+from .keeping import PLAIN, Keeping, Slot
 from .schedule import Position
 
 Signature = tuple[Hashable, ...]
 """What must not change between recording and reuse: shape, dtype and device of the model input."""
 
-Fill = Callable[[Tensor], object]
-"""Writes a value into a buffer."""
-
 
 class History:
     """The newest values of one branch, oldest first, in buffers that are used in turn.
 
-    owed: the reused steps since the newest value, while a correction is to make them good.
+    slots: the values as they are kept. owed: the reused steps since the newest value, while a
+    correction is to make them good.
     """
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, keeping: Keeping = PLAIN) -> None:
         self.depth = depth
+        self.keeping = keeping
         self.positions: list[Position] = []
-        self.values: list[Tensor] = []
+        self.slots: list[Slot] = []
         self.signature: Signature = ()
         self.owed: list[Owed] = []
 
     @property
+    def values(self) -> list[Tensor]:
+        """The numbers that are kept, oldest first, in the dtype and on the device they are in."""
+        return [slot.parts[0] for slot in self.slots]
+
+    @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return sum(value.nbytes for value in self.values)
+        return sum(slot.nbytes for slot in self.slots)
 
     def record(self, position: Position, value: Tensor, signature: Signature) -> None:
         """Keep a copy of ``value``; values recorded under another signature are dropped first."""
@@ -44,14 +49,14 @@ class History:
 
         The buffer of the oldest value is used again once there are ``depth`` values.
         """
-        if signature != self.signature or not self._usable(like):
+        if signature != self.signature or not all(slot.takes(like) for slot in self.slots):
             self.clear()
             self.signature = signature
-        full = len(self.values) == self.depth
-        buffer = self.values.pop(0) if full else torch.empty_like(like)
+        full = len(self.slots) == self.depth
+        slot = self.slots.pop(0) if full else Slot(like, self.keeping)
         del self.positions[: 1 if full else 0]
-        fill(buffer)
-        self.values.append(buffer)
+        slot.write(fill)
+        self.slots.append(slot)
         self.positions.append(position)
         self.owed.clear()
 
@@ -66,30 +71,21 @@ class History:
     def clear(self) -> None:
         """Drop every value."""
         self.positions.clear()
-        self.values.clear()
+        self.slots.clear()
         self.owed.clear()
-
-    def _usable(self, like: Tensor) -> bool:
-        """False where a buffer may not be written to: made in another mode, or of another kind."""
-        return all(
-            value.shape == like.shape
-            and value.dtype == like.dtype
-            and value.device == like.device
-            and (torch.is_inference_mode_enabled() or not value.is_inference())
-            for value in self.values
-        )
 
 
 class Store:
-    """The histories of a run, by branch key."""
+    """The histories of a run, by branch key. keeping: of those that are new."""
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, keeping: Keeping = PLAIN) -> None:
         self.depth = depth
+        self.keeping = keeping
         self.histories: dict[Hashable, History] = {}
 
     def history(self, key: Hashable) -> History:
         """The history of a branch, empty when it is new."""
-        return self.histories.setdefault(key, History(self.depth))
+        return self.histories.setdefault(key, History(self.depth, self.keeping))
 
     @property
     def nbytes(self) -> int:

@@ -11,10 +11,15 @@ from math import isfinite
 from typing import Any
 
 from .decision import FAILSAFES, Action, Decision, Reason
+from .keeping import PLAIN, Keeping
 from .schedule import Position
 
 log = logging.getLogger(__name__)
 FORMAT_VERSION = 1
+OUT_OF_MEMORY = (
+    "out of memory while keeping values: the cache was dropped, and everything after is computed; "
+    "set cache_device to cpu or cache_dtype to fp8, or cache_level to output"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Trace:
     """The records of a run and its totals.
 
     model: the recognised model. level: what was cached, ``output`` or ``hidden``. forecast: what a
-    reused value was.
+    reused value was. keeping: where values were kept, and as what.
     probe_share: what a reused evaluation still costs, as a share of a computed one (one block of
     the stack for a method that looks at block 0).
     """
@@ -86,6 +91,7 @@ class Trace:
     methods: list[MethodInForce]
     steps: int
     forecast: str = "hold"
+    keeping: Keeping = PLAIN
     probe_share: float = 0.0
     records: list[Record] = field(default_factory=list)
     peak_bytes: int = 0
@@ -132,6 +138,12 @@ class Trace:
             log.warning("Wan Step Cache: computing after an error of its own", exc_info=error)
         self.errors += 1
 
+    def ran_out_of_memory(self, error: Exception) -> None:
+        """There was no room for what the cache keeps: said once, everything after is computed."""
+        if OUT_OF_MEMORY not in self.notes:
+            log.warning("Wan Step Cache: %s", OUT_OF_MEMORY, exc_info=error)
+            self.note(OUT_OF_MEMORY)
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Computed and reused evaluations by branch."""
         table: dict[str, dict[str, int]] = {}
@@ -176,6 +188,8 @@ class Trace:
             "version": FORMAT_VERSION,
             "model": self.model,
             "cache_level": self.level,
+            "cache_device": self.keeping.device,
+            "cache_dtype": self.keeping.dtype,
             "forecast": self.forecast,
             "notes": self.notes,
             "methods": [{**asdict(m), "notes": list(m.notes)} for m in self.methods],

@@ -9,13 +9,14 @@ from comfy.patcher_extension import WrappersMP
 
 from ...cache_core import CacheConfig, Identity, Options
 from ...cache_core.config import Choice
-from . import guidance, wrappers
+from . import guidance, memory, wrappers
 from .identity import identify
 from .keys import KEY, config_of
 
 log = logging.getLogger(__name__)
 PHASES = {
     WrappersMP.OUTER_SAMPLE: wrappers.outer_sample,
+    WrappersMP.PREPARE_SAMPLING: memory.prepare_sampling,
     WrappersMP.PREDICT_NOISE: wrappers.predict_noise,
     WrappersMP.CALC_COND_BATCH: guidance.calc_cond_batch,
     WrappersMP.DIFFUSION_MODEL: wrappers.diffusion_model,

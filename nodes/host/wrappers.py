@@ -18,6 +18,7 @@ from .feedback import announce, publish, report_evaluation
 from .forward import OPTIONS_ARGUMENT, forward_hidden, forward_output
 from .identity import is_wan
 from .keys import RUN_KEY, calibrating, config_of, run_of
+from .memory import settle
 from .time_signal import embedding_of
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
 
 def prepare(run: Run, guider: Any) -> None:
     """The model is loaded, the first step is about to begin: make plans, and show them."""
+    settle(run, guider.model_patcher.load_device)
     run.prepare(embedding_of(guider.model_patcher))
     announce(run.trace)
 
@@ -90,7 +92,8 @@ def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     if call is None:
         return executor(*args, **kwargs)
     started = time.perf_counter()
-    forward = forward_hidden if run.level == "hidden" else forward_output
+    hidden = run.level == "hidden" and not run.idle
+    forward = forward_hidden if hidden else forward_output
     output = forward(executor, list(args), kwargs, call)
     run.shield(lambda: call.close(time.perf_counter() - started))
     return output

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_forecast import NaiveTaylorSeer, abscissa, hicache_term, neville
 
-import cache_core.forecast
+import cache_core.forms
 from cache_core import StepCacheError
 from cache_core.forecast import Forecast, combine
 from cache_core.schedule import Position
@@ -305,7 +305,7 @@ def test_hold_is_bit_equal_beyond_any_horizon(elapsed):
 @pytest.mark.parametrize("limit", [1, 7, 29, 30, 31, 1 << 22])
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_sums_are_those_of_fp64_whatever_the_slices(dtype, limit, count, monkeypatch):
-    monkeypatch.setattr(cache_core.forecast, "SLICE", limit)
+    monkeypatch.setattr(cache_core.forms, "SLICE", limit)
     values, weights = tensors(count, dtype), [3.5, -7.25, 4.125, 0.3][-count:]
     naive = sum(w * v.double() for w, v in zip(weights, values, strict=True))
     found = combine(values, weights, dtype, CPU)

@@ -143,25 +143,53 @@ def fails_at(function, at, error):
     return attempt
 
 
-WHERE = {"a buffer": (torch, "empty_like"), "its content": (cache_core.call, "keep")}
+WHERE = {"a buffer": (torch, "empty"), "its content": (cache_core.call, "keep")}
+NO_MEMORY = {
+    "gpu": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+    "pinned": RuntimeError("CUDA error: out of memory"),
+    "linux": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+    "windows": RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9"),
+    "python": MemoryError("no room"),
+}
 
 
 @pytest.mark.parametrize("where", WHERE.values(), ids=WHERE.keys())
 @pytest.mark.parametrize("script", [batched(*STEADY), split(*STEADY)], ids=["batched", "split"])
+@pytest.mark.parametrize("error", NO_MEMORY.values(), ids=NO_MEMORY.keys())
 @pytest.mark.parametrize("at", [1, 2])
-def test_out_of_memory_while_keeping_a_value_drops_the_cache_and_goes_on(
-    script, at, where, monkeypatch
+def test_out_of_memory_while_keeping_a_value_ends_the_cache_and_nothing_else(
+    script, at, error, where, monkeypatch, caplog
 ):
     run, model = make_run(), ToyModel()
-    error = torch.OutOfMemoryError("CUDA out of memory")
     monkeypatch.setattr(*where, fails_at(getattr(*where), at, error))
-    held = []
-    for sigma, calls in zip(run.schedule.sigmas, script, strict=False):
-        evaluate(run, calls, sigma, model)
-        held.append(run.store.nbytes)
-    assert run.trace.errors == 1 and run.trace.failsafes()["error"] == 1
-    assert pattern(run) == pattern(run, "uncond") == "CCRRRRRR"
-    assert held[0] < held[1] == held[-1]
+    values = sample(run, script, model=model)
+    assert pattern(run) == pattern(run, "uncond") == "C" * 8
+    assert sorted(n for calls in values for call in calls for n in call) == list(range(1, 17))
+    assert run.store.nbytes == 0 and all(group.nbytes == 0 for group in run.groups.values())
+    assert set(story(run)[1:]) == {"cond compute (out of memory), uncond compute (out of memory)"}
+    assert run.trace.failsafes()["out of memory"] >= 14 and run.trace.errors == 0
+    assert [note.split(":")[0] for note in run.trace.notes] == [
+        "out of memory while keeping values"
+    ]
+    assert caplog.text.count("out of memory while keeping values") == 1
+
+
+def test_out_of_memory_while_a_value_is_made_computes_instead(monkeypatch):
+    run, model = make_run(), ToyModel()
+    recall = fails_at(cache_core.call.recall, 3, torch.OutOfMemoryError("on purpose"))
+    monkeypatch.setattr(cache_core.call, "recall", recall)
+    sample(run, batched(*STEADY), model=model)
+    assert pattern(run) == "CRCCCCCC"
+    assert run.trace.failsafes() == {"out of memory": 12}
+
+
+def test_an_error_that_is_no_lack_of_memory_is_not_final(monkeypatch):
+    run = make_run()
+    error = RuntimeError("CUDA error: device-side assert triggered")
+    monkeypatch.setattr(cache_core.call, "keep", fails_at(cache_core.call.keep, 1, error))
+    sample(run, batched(*STEADY), model=ToyModel())
+    assert pattern(run) == "CCRRRRRR"
+    assert run.trace.failsafes() == {"error": 1}
 
 
 def test_the_whole_cache_is_dropped_on_a_failure_even_what_was_good():

@@ -418,7 +418,7 @@ def test_a_value_that_cannot_be_kept_costs_its_evaluation_only(monkeypatch):
 
     def spoilt(*args):
         if model.full_runs == 3:
-            raise MemoryError("no room")
+            raise RuntimeError("a defect")
         return keep(*args)
 
     monkeypatch.setattr(cache_core.call, "keep", spoilt)

@@ -97,6 +97,7 @@ def test_percentiles_by_example():
 def test_only_the_unexpected_counts_as_a_failsafe(reason):
     unexpected = {"no history", "changed input", "metric not finite"}
     unexpected |= {"signal not known", "block patch not called"}
+    unexpected |= {"collapse alarm", "out of memory"}
     made = trace(record(reason=reason), record(reason=reason))
     if reason is Reason.ERROR:
         assert made.failsafes() == {"error": 2}
@@ -155,11 +156,12 @@ def test_a_trace_survives_json_word_for_word():
     read = json.loads(json.dumps(made.as_json(), allow_nan=False))
     assert read == made.as_json()
     assert list(read) == [
-        *("version", "model", "cache_level", "forecast"),
+        *("version", "model", "cache_level", "cache_device", "cache_dtype", "forecast"),
         *("notes", "methods", "summary", "records"),
     ]
     assert (read["version"], read["model"]) == (FORMAT_VERSION, "Wan T2V 14B")
     assert (read["cache_level"], read["forecast"]) == ("output", "hold")
+    assert (read["cache_device"], read["cache_dtype"]) == ("gpu", "model")
     assert read["methods"][0]["settings"] == {"threshold": 0.1}
     assert read["records"][2] == {
         "evaluation": 1, "step": 1, "sigma": 0.99, "branch": "cond", "action": "reuse",
