@@ -107,7 +107,9 @@ class Call:
         """Keep the computed output; what the sampler gets instead of it, corrected where owed."""
         if self.run.idle:
             return output
-        corrected = self._corrected(output) if self.run.forecast.corrects else None
+        corrected = self.run.shield(lambda: self._corrected(output))
+        if self.run.forecast.corrects and not self.run.agree(corrected is not None):
+            corrected = None
         anchor = self.run.forecast.anchor
 
         def fill(rows: slice) -> Fill:
@@ -226,11 +228,9 @@ class Call:
         return restore(run.forecast.anchor, value, self.latent, position.sigma)
 
     def _corrected(self, output: Tensor) -> Tensor | None:
-        """The output with reused steps made good; None if there are none, or a rank failed."""
-        run, position = self.run, self._position()
-        rows = (self.chunks, run.store, run.schedule, position, output)
-        corrected = run.shield(lambda: make_rows_good(*rows))
-        return corrected if run.agree(corrected is not None) else None
+        """The output with reused steps made good, None if there is nothing to make good."""
+        store, schedule = self.run.store, self.run.schedule
+        return make_rows_good(self.chunks, store, schedule, self._position(), output)
 
     def _record(self, like: Tensor, fill: Callable[[slice], Fill], output: Tensor) -> None:
         position = self._position()

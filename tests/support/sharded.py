@@ -184,7 +184,7 @@ SCENARIOS = {
     "failed settling": partial(failing, "store", "history", 2),
     "failed record": partial(failing, "store", "history", 4),
     "failed correction": partial(
-        failing, "schedule", "length", 2, policy="Planned", forecast="taylor"
+        failing, "schedule", "length", 2, policy="Planned", forecast="auto"
     ),
     "counted": partial(counted, "FBCache"),
     "counted static": partial(counted, "Planned"),
