@@ -11,8 +11,8 @@ from functools import partial
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from flow import DIM, SHAPE, TOKENS, Flow, Planned, flow_run
+from torch import multiprocessing
 
 from cache_core import FBCache
 from cache_core.adacache import AdaCache
@@ -89,10 +89,14 @@ def told(run):
     }
 
 
+def default():
+    """The ranks of the default group."""
+    return Ranks.of(None, torch.device("cpu"))
+
+
 def together(name, rank, **more):
     """What a rank tells of a sampling with the other."""
-    ranks = Ranks.of(None, torch.device("cpu"))
-    return told(sampled(POLICIES[name], (rank,), ranks, **more))
+    return told(sampled(POLICIES[name], (rank,), default(), **more))
 
 
 def not_a_number(rank):
@@ -129,8 +133,7 @@ class Broken:
 def broken(name, rank, policy="FBCache"):
     """A part of the policy fails on rank 1 at its third call."""
     whole = POLICIES[policy]
-    ranks = Ranks.of(None, torch.device("cpu"))
-    return told(sampled(Broken(whole, name, 3) if rank else whole, (rank,), ranks))
+    return told(sampled(Broken(whole, name, 3) if rank else whole, (rank,), default()))
 
 
 def failing(owner, name, at, rank, policy="FBCache", **options):
@@ -143,7 +146,7 @@ def failing(owner, name, at, rank, policy="FBCache", **options):
     return together(policy, rank, prepare=sabotage, **options)
 
 
-def counted(name, rank, ranks=None, **options):
+def counted(name, rank, ranks=None):
     """How many numbers each message of a sampling held."""
     sent, send = [], dist.all_reduce
 
@@ -153,7 +156,7 @@ def counted(name, rank, ranks=None, **options):
 
     dist.all_reduce = counting
     try:
-        run = sampled(POLICIES[name], (rank,), ranks or Ranks.of(None, torch.device("cpu")), **options)
+        run = sampled(POLICIES[name], (rank,), ranks or default())
     finally:
         dist.all_reduce = send
     return {"sent": sent, **told(run)}
@@ -166,7 +169,7 @@ def grouped(rank):
     alone = [Ranks.of(group, cpu).alone for group in (None, *groups, "off")]
     os.environ["WAN_STEP_CACHE_RANKS"] = "off"
     try:
-        return [*alone, Ranks.of(None, cpu).alone]
+        return [*alone, default().alone]
     finally:
         del os.environ["WAN_STEP_CACHE_RANKS"]
 
@@ -202,10 +205,8 @@ def serve(rank, folder):
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2,
         timeout=timedelta(seconds=WAIT),
     )  # fmt: skip
-    told = {}
-    for name, scenario in SCENARIOS.items():
-        told[name] = scenario(rank)
-    torch.save(told, f"{folder}/rank{rank}.pt")
+    told_of = {name: scenario(rank) for name, scenario in SCENARIOS.items()}
+    torch.save(told_of, f"{folder}/rank{rank}.pt")
     dist.destroy_process_group()
 
 
