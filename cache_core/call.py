@@ -13,7 +13,8 @@ from .branches import Chunk, Evaluation
 from .decision import Decision, Reason, compute
 from .forms import Fill
 from .observed import Observed
-from .recall import make_good, recall
+from .ranks import Measure
+from .recall import make_rows_good, recall
 from .run import Run
 from .scalars import read_scalars
 from .schedule import Position
@@ -39,8 +40,9 @@ class Call:
         self.observed: dict[Hashable, Observed] = {}
         self.decisions: list[Decision] = []
         if run.idle or not run.probing:
-            self._observe(None, None)
-        if not self._undecided():
+            run.shield(lambda: self._observe(None, None))
+            self.give_up(Reason.ERROR)
+        elif not self._undecided():
             self._settle()
 
     @classmethod
@@ -80,9 +82,10 @@ class Call:
         """Compute whatever is undecided, for ``reason``; no effect once the call is settled."""
         if self.settled:
             return
-        for group in self._undecided():
-            self.evaluation.decisions[group] = compute(reason)
-        self._settle()
+        with self.run.lock:
+            for group in self._undecided():
+                self.evaluation.decisions[group] = compute(reason)
+            self._settle()
 
     def watch(self, block: int, before: Tensor, after: Tensor) -> None:
         """Show a block's input and output, [rows, tokens, dim], to the policies that watch it."""
@@ -91,19 +94,22 @@ class Call:
     def reuse(self, base: Tensor | None = None) -> Tensor | None:
         """The forecast values of all rows, added to ``base`` if given, in a new tensor.
 
-        None when that fails: the call then computes.
+        None when that fails, here or on another rank: the call then computes.
         """
         value = self.run.shield(lambda: self._forecast(base))
-        if value is None:
-            reason = self.run.idle or Reason.ERROR
-            self.decisions = [compute(reason, d.metric) for d in self.decisions]
-        return value
+        if self.run.agree(value is not None):
+            return value
+        reason = Reason.RANKS if value is not None else self.run.idle or Reason.ERROR
+        self.decisions = [compute(reason, d.metric) for d in self.decisions]
+        return None
 
     def record_output(self, output: Tensor) -> Tensor:
         """Keep the computed output; what the sampler gets instead of it, corrected where owed."""
         if self.run.idle:
             return output
         corrected = self.run.shield(lambda: self._corrected(output))
+        if self.run.forecast.corrects and not self.run.agree(corrected is not None):
+            corrected = None
         if corrected is not None and self.run.guidance:
             self.evaluation.corrected(self.chunks, corrected - output)
         anchor = self.run.forecast.anchor
@@ -137,9 +143,13 @@ class Call:
         return [group for group in self.groups if group not in self.evaluation.decisions]
 
     def _settle(self) -> None:
-        decisions = [self._possible(chunk) for chunk in self.chunks]
-        if not all(decision.reuses for decision in decisions):
-            decisions = [compute(Reason.JOINED, d.metric) if d.reuses else d for d in decisions]
+        """Reuse if all chunks can, on all ranks; a rank that fails here says no."""
+        possible = self.run.shield(lambda: [self._possible(chunk) for chunk in self.chunks])
+        decisions = possible or [compute(Reason.ERROR)] * len(self.chunks)
+        together = all(decision.reuses for decision in decisions)
+        if not self.run.agree(together):
+            reason = Reason.RANKS if together else Reason.JOINED
+            decisions = [compute(reason, d.metric) if d.reuses else d for d in decisions]
         self.decisions = decisions
 
     def _possible(self, chunk: Chunk) -> Decision:
@@ -150,34 +160,35 @@ class Call:
 
     def _lacks(self, chunk: Chunk) -> Reason | None:
         """Why this chunk has no value that a reuse could start from, or None when it has."""
-        history = self.run.store.history(chunk.key)
-        if history.positions and history.signature != chunk.signature:
-            return Reason.CHANGED
-        computed_at = self.run.group(chunk.group).computed_at
-        if computed_at is None or not history.reaches(computed_at):
-            return Reason.NO_HISTORY
-        return None
+        history, group = self.run.store.history(chunk.key), self.run.group(chunk.group)
+        return history.lacks(group.computed_at, chunk.signature)
 
     def _observe(self, before: Tensor | None, after: Tensor | None) -> None:
         """Let every policy measure, read all measures at once, decide."""
         pending = self._undecided()
-        measures = [self._measure(group, before, after) for group in pending]
-        unread = [m for several in measures for m in several.values() if isinstance(m, Tensor)]
-        values = iter(self._read(unread))
+        places = [] if self.run.idle else list(self.run.dynamic)
+        measured = self.run.shield(
+            lambda: [m for group in pending for m in self._measure(group, before, after)]
+        )
+        values = iter(self._read(measured or [None] * (len(pending) * len(places))))
+        if measured is None:
+            return
         position = self._position()
-        for group, several in zip(pending, measures, strict=True):
-            known = {
-                which: next(values) if isinstance(m, Tensor) else m for which, m in several.items()
-            }
+        for group in pending:
+            known = {which: next(values) for which in places}
             self.evaluation.decisions[group] = self._decide(group, position, known)
 
-    def _read(self, scalars: list[Tensor]) -> list[float]:
-        """The values of scalars; the sigma comes with them if its position is not yet known."""
-        if self.evaluation.position or not scalars:
-            return read_scalars(scalars) if scalars else []
-        sigma, *values = read_scalars([self.evaluation.sigma, *scalars])
-        self.run.locate(self.evaluation, sigma)
-        return values
+    def _read(self, measures: Sequence[Measure]) -> list[float | None]:
+        """Their values, averaged over the ranks; the sigma comes along if it is not yet known."""
+        found = self.run.ranks.averaged(measures)
+        unread = [m for m in found if isinstance(m, Tensor)]
+        if self.evaluation.position:
+            read = read_scalars(unread) if unread else []
+        else:
+            sigma, *read = read_scalars([self.evaluation.sigma, *unread])
+            self.run.locate(self.evaluation, sigma)
+        values = iter(read)
+        return [next(values) if isinstance(m, Tensor) else m for m in found]
 
     def _decide(
         self, group: Hashable, position: Position, measured: dict[int, float | None]
@@ -194,16 +205,14 @@ class Call:
             known.skipped(self.observed[group].seen if group in self.observed else {})
         return decision
 
-    def _measure(
-        self, key: Hashable, before: Tensor | None, after: Tensor | None
-    ) -> dict[int, Tensor | float | None]:
-        """The distances of the dynamic policies by their place, scalars still on the device."""
+    def _measure(self, key: Hashable, before: Tensor | None, after: Tensor | None) -> list[Measure]:
+        """The distances of the dynamic policies in their order, scalars still on the device."""
         if not self.run.dynamic or self.run.idle:
-            return {}
+            return []
         group, chunk = self.run.group(key), self._decider(key)
         group.observed_by(chunk)
         self.observed[key] = Observed.of(self.run, chunk, self.latent, before, after)
-        return self.observed[key].distances(self.run, group)
+        return list(self.observed[key].distances(self.run, group).values())
 
     def _watch(self, block: int, before: Tensor, after: Tensor) -> None:
         for observed in self.observed.values():
@@ -226,20 +235,12 @@ class Call:
 
         What a branch owes is settled by others when they were computed without it (CFG Cache).
         """
-        histories = [self.run.store.history(chunk.key) for chunk in self.chunks]
-        for chunk, history in zip(self.chunks, histories, strict=True):
+        store, schedule = self.run.store, self.run.schedule
+        for chunk in self.chunks:
+            history = store.history(chunk.key)
             if self.run.group(chunk.group).missed(history, self.evaluation.index):
                 history.owed.clear()
-        if not any(history.owed for history in histories):
-            return None
-        position, schedule = self._position(), self.run.schedule
-        parts = [
-            make_good(history, schedule, position, output[chunk.rows])
-            if history.signature == chunk.signature
-            else output[chunk.rows]
-            for chunk, history in zip(self.chunks, histories, strict=True)
-        ]
-        return torch.cat(parts)
+        return make_rows_good(self.chunks, store, schedule, self._position(), output)
 
     def _record(self, like: Tensor, fill: Callable[[slice], Fill], output: Tensor) -> None:
         position = self._position()

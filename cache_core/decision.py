@@ -30,6 +30,7 @@ class Reason(str, Enum):
     MASK = "step mask"
     JOINED = "batched with a computed branch"
     GUIDANCE = "guidance difference"
+    RANKS = "another rank computes"
     NO_HISTORY = "no history"
     CHANGED = "changed input"
     NOT_FINITE = "metric not finite"
@@ -44,7 +45,7 @@ FAILSAFES = frozenset(
     {
         *(Reason.NO_HISTORY, Reason.CHANGED, Reason.NOT_FINITE),
         *(Reason.NO_SIGNAL, Reason.NOT_OBSERVED, Reason.ERROR),
-        *(Reason.COLLAPSE, Reason.MEMORY),
+        *(Reason.COLLAPSE, Reason.MEMORY, Reason.RANKS),
     }
 )
 """Reasons that mean 'something was not as expected, so it was computed': counted in every trace."""

@@ -85,7 +85,7 @@ class Guidance:
         """The difference at a position, forecast and weighted, on the device of ``cond``."""
         history = known.history
         weights = self.forecast.weights(history.positions, position)
-        found = combine(history.values, weights, cond.dtype, cond.device)
+        found = combine(history.slots, weights, cond.dtype, cond.device)
         return self.policy.weighted(found)
 
     def clear(self) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from .branches import Chunk
 from .forecast import Forecast, combine, correction_weights
 from .schedule import Position, Schedule
-from .store import History
+from .store import History, Store
 
 
 def recall(
@@ -31,3 +34,19 @@ def make_good(history: History, schedule: Schedule, at: Position, computed: Tens
     owed = history.owed if length else []
     weights = correction_weights(history.positions, at, length, owed)
     return combine([*history.slots, computed], weights, computed.dtype, computed.device)
+
+
+def make_rows_good(
+    chunks: Sequence[Chunk], store: Store, schedule: Schedule, at: Position, computed: Tensor
+) -> Tensor | None:
+    """All rows of a computed value corrected, in a new tensor; None where nothing is owed."""
+    histories = [store.history(chunk.key) for chunk in chunks]
+    if not any(history.owed for history in histories):
+        return None
+    parts = [
+        make_good(history, schedule, at, computed[chunk.rows])
+        if history.signature == chunk.signature
+        else computed[chunk.rows]
+        for chunk, history in zip(chunks, histories, strict=True)
+    ]
+    return torch.cat(parts)

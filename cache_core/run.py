@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
+from threading import RLock
 from typing import cast
 
 from torch import Tensor
@@ -21,6 +22,7 @@ from .identity import RunFacts
 from .keeping import Keeping
 from .memory import Footprint, is_out_of_memory, short_of_memory
 from .policy import Dynamic, Past, Policy, Probing, Static
+from .ranks import Ranks
 from .scalars import read_scalars
 from .schedule import Position, Schedule
 from .shield import Result, shielded
@@ -40,7 +42,7 @@ class Run:
     """The state of one sampling. Created when it starts, closed when it ends, never shared.
 
     percent_to_sigma: the host's map from percent of the whole schedule to sigma. facts: what else
-    the sampling tells of itself.
+    the sampling tells of itself. ranks: the processes that sample together.
 
     idle: why everything is computed, None if methods are asked. footprint: what the cache will
     need, None if nobody can tell.
@@ -55,10 +57,13 @@ class Run:
         schedule: Schedule,
         percent_to_sigma: Callable[[float], float],
         facts: RunFacts | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.config = config
         self.schedule = schedule
         self.facts = facts or RunFacts()
+        self.ranks = ranks or Ranks()
+        self.lock = RLock()
         identity = config.identity.running(self.facts)
         whole = round(self.facts.steps or schedule.steps)
         resolved = [choice.resolve(identity, whole) for choice in config.methods]
@@ -174,11 +179,20 @@ class Run:
         return next((vote for vote in votes if vote.reuses), votes[0])
 
     def shield(self, operation: Callable[[], Result]) -> Result | None:
-        """Run code of the pack: on a failure None, the cache dropped, the failure counted."""
-        return shielded(operation, self._failed)
+        """Run code of the pack: on a failure None, the cache dropped, the failure counted.
+
+        One thread at a time: the host may call the model from a thread for each of its devices.
+        """
+        with self.lock:
+            return shielded(operation, self._failed)
+
+    def agree(self, ok: bool) -> bool:
+        """True when all ranks say so; what one of them dropped since they last did, all drop."""
+        return bool(self.shield(lambda: self.ranks.agree(ok, self.forget)))
 
     def forget(self) -> None:
-        """Drop what was cached and learnt; the next evaluation computes."""
+        """Drop what was cached and learnt; the next evaluation computes, on every rank."""
+        self.ranks.intact = False
         self.store.clear()
         for group in self.groups.values():
             group.forget()

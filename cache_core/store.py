@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 from torch import Tensor
 
+from .decision import Reason
 from .forecast import Owed
 from .forms import Fill
 from .keeping import PLAIN, Keeping, Slot
@@ -63,6 +64,13 @@ class History:
     def reaches(self, evaluation: int) -> bool:
         """True when the newest value is at least as new as ``evaluation``."""
         return bool(self.positions) and self.positions[-1].evaluation >= evaluation
+
+    def lacks(self, computed_at: int | None, signature: Signature) -> Reason | None:
+        """Why a reuse cannot start from here: the last computed evaluation, the input's kind."""
+        if self.positions and self.signature != signature:
+            return Reason.CHANGED
+        known = computed_at is not None and self.reaches(computed_at)
+        return None if known else Reason.NO_HISTORY
 
     def owe(self, position: Position, length: float, weights: list[float]) -> None:
         """A step was reused with these weights; see ``Owed``."""

@@ -54,11 +54,11 @@ def _observing(executor: Any, args: list[Any], kwargs: dict[str, Any], call: Cal
 
     options, run_block = with_patch(watched(call, args[OPTIONS_ARGUMENT]), 0, block_0)
     try:
-        return executor(*with_options(args, options), **kwargs)
+        output = executor(*with_options(args, options), **kwargs)
     except SkipRest:
         return None
-    finally:
-        call.give_up(Reason.NOT_OBSERVED)
+    call.give_up(Reason.NOT_OBSERVED)
+    return output
 
 
 def watched(call: Call, options: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def forward_hidden(executor: Any, args: list[Any], kwargs: dict[str, Any], call:
         output = executor(*with_options(args, stack.options), **kwargs)
     finally:
         handle.remove()
-        call.give_up(Reason.NOT_OBSERVED)
+    call.give_up(Reason.NOT_OBSERVED)
     if not call.reuses and stack.measured:
         call.record_residual(stack.base, stack.end, output)
     return output

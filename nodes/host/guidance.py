@@ -84,14 +84,14 @@ class Step:
         """
         before = self.evaluation.computed, self.evaluation.reused
         decision = self.guidance.decide(self.known, self.position, self.conditions)
-        up_to_date = not self.known.without or not self.run.policies
-        if up_to_date and not decision.reuses:
+        out_of_date = self.known.without > 0 and bool(self.run.policies)
+        if not self.run.agree(decision.reuses or out_of_date):
             return self._both(execute(conds), before)
         cond = execute([conds[COND], None])[COND]
         reused = self._reused(before)
         guided = self.known.without > 0 if reused else decision.reuses
         uncond = self.run.shield(lambda: self._restored(cond)) if guided else None
-        if uncond is not None:
+        if guided and self.run.agree(uncond is not None):
             self.known.without += not reused
             self.run.trace.add(record_of(self.position, "uncond", GUIDED, 0.0))
             return [cond, uncond]

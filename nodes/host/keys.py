@@ -18,6 +18,12 @@ MEASURE_KEY = "wan_step_cache_measurement"
 RUN_KEY = "wan_step_cache_run"
 """The run is under this key in the transformer options of one sampling, and nowhere else."""
 
+RANKS_KEY = "wan_step_cache_ranks"
+"""An engine for many GPUs puts the process group that samples together here, or ``off``.
+
+In a model's transformer options; without it the default group of torch.distributed counts.
+"""
+
 
 def config_of(model_options: dict[str, Any]) -> CacheConfig | None:
     """The configuration a model carries, None if the pack was not applied to it."""

@@ -11,13 +11,14 @@ import torch
 
 from ...cache_core import CacheConfig, Run, Schedule
 from ...cache_core.call import Call
+from ...cache_core.ranks import Ranks
 from ...cache_core.shield import shielded
 from .chunks import chunks_of
 from .facts import facts_of
 from .feedback import announce, publish, report_evaluation
 from .forward import OPTIONS_ARGUMENT, forward_hidden, forward_output
 from .identity import is_wan
-from .keys import RUN_KEY, calibrating, config_of, run_of
+from .keys import RANKS_KEY, RUN_KEY, calibrating, config_of, run_of
 from .memory import settle
 from .time_signal import embedding_of
 
@@ -30,7 +31,7 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """A sampling: create its run, and whatever happens let go of it at the end."""
     guider = executor.class_obj
     config = None if calibrating(guider.model_options) else config_of(guider.model_options)
-    run = shielded(lambda: start_run(config, guider, args), not_followed)
+    run = None if config is None else start_together(config, guider, args)
     if run is None:
         return executor(*args, **kwargs)
     options = guider.model_options["transformer_options"]
@@ -44,14 +45,23 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
         run.close()
 
 
-def start_run(config: CacheConfig | None, guider: Any, args: Sequence[Any]) -> Run | None:
-    """A run of this sampling, None when the pack is not applied or there is nothing to sample."""
-    if config is None or len(args[SIGMAS]) < 2:
+def start_together(config: CacheConfig, guider: Any, args: Sequence[Any]) -> Run | None:
+    """A run of this sampling, None unless every rank that samples it can have one."""
+    wish = guider.model_options["transformer_options"].get(RANKS_KEY)
+    ranks = Ranks.of(wish, guider.model_patcher.load_device)
+    run = shielded(lambda: start_run(config, guider, args, ranks), not_followed)
+    agreed = shielded(lambda: ranks.agree(run is not None, lambda: None), not_followed)
+    return run if agreed else None
+
+
+def start_run(config: CacheConfig, guider: Any, args: Sequence[Any], ranks: Ranks) -> Run | None:
+    """A run of this sampling, None when there is nothing to sample."""
+    if len(args[SIGMAS]) < 2:
         return None
     sigmas = args[SIGMAS].tolist()
     facts = facts_of(guider, args[SAMPLER], sigmas, args[LATENT])
     sampling = guider.model_patcher.get_model_object("model_sampling")
-    return Run(config, Schedule.of(sigmas), sampling.percent_to_sigma, facts)
+    return Run(config, Schedule.of(sigmas), sampling.percent_to_sigma, facts, ranks)
 
 
 def not_followed(error: Exception) -> None:

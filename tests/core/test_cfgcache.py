@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy import TOY
 
 from cache_core import Options, StepCacheError
 from cache_core.cfgcache import CFGCache
 from cache_core.cfgcache_presets import PRESETS, CFGCacheChoice
 from cache_core.guidance import Guidance
 from cache_core.schedule import Position
-from toy import TOY
 
 STEPS = 20
 
