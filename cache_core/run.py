@@ -56,8 +56,9 @@ class Run:
         whole = round(self.facts.steps or schedule.steps)
         self.methods = [choice.resolve(identity, whole) for choice in config.methods]
         self.policies = [method.policy for method in self.methods]
+        before = self.facts.before
         self.guards: list[Guards] = [
-            guards_of(config.options, method.guards, schedule.steps, percent_to_sigma)
+            guards_of(config.options, method.guards, schedule.steps, percent_to_sigma, before)
             for method in self.methods
         ]
         places = list(enumerate(self.policies))
@@ -80,6 +81,8 @@ class Run:
         in_force = [_in_force(*pair) for pair in zip(self.methods, self.guards, strict=True)]
         self.trace = Trace(identity.label, self.level, in_force, schedule.steps)
         self.trace.forecast = self.forecast.describe()
+        if before:
+            self.trace.note(f"goes on after {before} steps of the same expert")
         self.idle = self._idles()
 
     @property
