@@ -41,8 +41,8 @@ def _one_of(literal: Any) -> str:
 class GuardDefaults:
     """What a preset puts in place of the guards that the options leave open.
 
-    warmup_ratio: share of the run's steps always computed at its start, and warmup_steps: at least
-    so many. last_steps: steps always computed at its end.
+    warmup_ratio: share of an expert's steps always computed at its start, and warmup_steps: at
+    least so many. last_steps: steps always computed at its end.
     max_consecutive_skips: reuses in a row, None for no limit.
     """
 
@@ -64,7 +64,8 @@ class Options:
     """Options shared by all methods; None leaves a guard to the method's preset.
 
     start_percent, end_percent: part of the whole schedule in which reuse is allowed, 0 to 1.
-    warmup_steps, last_steps: steps of each sampler run that are always computed.
+    warmup_steps: steps that are always computed when an expert starts its part of the schedule.
+    last_steps: steps of each sampler run that are always computed at its end.
     max_consecutive_skips: reuses in a row; 0 never reuses.
     alternating: never two reused steps in a row. step_mask: text that says of every step of the
     whole schedule whether it is computed, see ``masks.parse_mask``; empty for none.

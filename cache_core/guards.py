@@ -51,21 +51,24 @@ def guards_of(
     defaults: GuardDefaults,
     steps: int,
     percent_to_sigma: Callable[[float], float],
+    before: int = 0,
 ) -> Guards:
     """The guards in force for a run of ``steps`` steps: the options, else the preset's defaults.
 
     ``percent_to_sigma`` is the host's map from percent of the whole schedule to sigma, so that a
-    window means the same in both halves of a split sampling.
+    window means the same in both halves of a split sampling. The warm-up is one of the ``before``
+    steps made by earlier samplings of the same expert and these steps: what is left of it counts.
     """
     start = inf if options.start_percent <= 0 else percent_to_sigma(options.start_percent)
     end = 0.0 if options.end_percent >= 1 else percent_to_sigma(options.end_percent)
     warmup = options.warmup_steps
+    warmup = defaults.warmup(before + steps) if warmup is None else warmup
     last = options.last_steps
     most = options.max_consecutive_skips
     return Guards(
         start_sigma=float(start),
         end_sigma=float(end),
-        warmup_steps=defaults.warmup(steps) if warmup is None else warmup,
+        warmup_steps=max(0, warmup - before),
         last_steps=defaults.last_steps if last is None else last,
         max_consecutive_skips=defaults.max_consecutive_skips if most is None else most,
     )

@@ -41,7 +41,8 @@ class RunFacts:
     run is a part of. height, width: of the frames, in pixels. cfg: the guidance scale. counted:
     the sampler is known to evaluate the model once a step. corrects: it is one whose steps add up
     the model's velocity, so that what a reused step got wrong can be made good later. renoises:
-    it adds fresh noise between steps.
+    it adds fresh noise between steps. before: steps that earlier samplings made of the part of the
+    schedule that this one goes on with, see ``continuing.py``.
     """
 
     first_sigma: float = 1.0
@@ -53,6 +54,7 @@ class RunFacts:
     counted: bool = False
     corrects: bool = False
     renoises: bool = False
+    before: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ class Identity:
     def variant(self) -> Variant:
         """The variant it is taken for."""
         return self.candidates[0]
+
+    @property
+    def expert(self) -> str | None:
+        """``high`` or ``low`` where every candidate is that expert, else None."""
+        experts = {variant.expert for variant in self.candidates}
+        return experts.pop() if len(experts) == 1 else None
 
     @property
     def label(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .trace import MethodInForce, Record, Trace
 
 MIB = 1024 * 1024
@@ -13,8 +15,9 @@ def summary_line(trace: Trace) -> str:
         f"{method.method} {method.preset} ({method.numbers}; {method.source})"
         for method in trace.methods
     )
-    told = [reuse_text(trace), saving(trace), trouble(trace), assumptions(trace)]
-    return " | ".join(part for part in [trace.model, methods, *told] if part)
+    told = [reuse_text(trace), saving(trace), metric_text(trace), trouble(trace)]
+    parts = [trace.model, methods, *told, assumptions(trace)]
+    return " | ".join(part for part in parts if part)
 
 
 def plan_line(trace: Trace) -> str:
@@ -67,9 +70,14 @@ def record_line(record: Record, steps: int) -> str:
 
 def reuse_text(trace: Trace) -> str:
     """How many evaluations of each branch were reused."""
+    return counts_text(trace.counts())
+
+
+def counts_text(branches: Mapping[str, Mapping[str, int]]) -> str:
+    """Reused evaluations by branch, from computed and reused ones by branch."""
     rows = [
         f"{branch} {row['reused']} of {row['reused'] + row['computed']} reused"
-        for branch, row in trace.counts().items()
+        for branch, row in branches.items()
     ]
     return ", ".join(rows) or "the model was not called as expected: nothing was cached"
 
@@ -77,13 +85,38 @@ def reuse_text(trace: Trace) -> str:
 def saving(trace: Trace) -> str:
     """Estimated speed-up, seconds and memory, and what reused steps were if not held."""
     saved = trace.seconds * (trace.speedup() - 1)
-    speed = f"about {trace.speedup():.2f}x, {saved:.1f} s saved of {trace.seconds + saved:.1f} s"
+    speed = speed_text(trace.speedup(), saved, trace.seconds)
     forecast = "" if trace.forecast == "hold" else f", forecast {trace.forecast}"
     kept = f"{trace.peak_bytes / MIB:.1f} MiB{trace.keeping.describe()}"
     return f"{speed}, {trace.level} cache {kept}{forecast}"
 
 
+def speed_text(speedup: float, saved: float, seconds: float) -> str:
+    """Estimated speed-up, and the seconds that were saved of those without the cache."""
+    return f"about {speedup:.2f}x, {saved:.1f} s saved of {seconds + saved:.1f} s"
+
+
 def trouble(trace: Trace) -> str:
     """Failsafes that fired, by reason."""
-    counts = ", ".join(f"{reason} {count}" for reason, count in trace.failsafes().items())
+    return failsafe_text(trace.failsafes())
+
+
+def failsafe_text(failsafes: Mapping[str, int]) -> str:
+    """Failsafes by reason, in words."""
+    counts = ", ".join(f"{reason} {count}" for reason, count in failsafes.items())
     return f"failsafes: {counts or 'none'}"
+
+
+def metric_text(trace: Trace) -> str:
+    """What methods compared with their thresholds, in percentiles; empty if nothing was."""
+    found = trace.metrics()
+    several = len(found) > 1
+    return "; ".join(
+        f"{name + ' ' if several else ''}metric "
+        + ", ".join(f"{_short(share)} {value:.3g}" for share, value in shares.items())
+        for name, shares in found.items()
+    )
+
+
+def _short(share: str) -> str:
+    return share.upper() if share.startswith("p") else share

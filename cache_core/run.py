@@ -69,8 +69,9 @@ class Run:
         resolved = [choice.resolve(identity, whole) for choice in config.methods]
         self.methods = [m for m in resolved if m.policy.looks_at != "guidance"]
         self.policies = [cast(Policy, method.policy) for method in self.methods]
+        before = self.facts.before
         self.guards: list[Guards] = [
-            guards_of(config.options, method.guards, schedule.steps, percent_to_sigma)
+            guards_of(config.options, method.guards, schedule.steps, percent_to_sigma, before)
             for method in self.methods
         ]
         places = list(enumerate(self.policies))
@@ -94,6 +95,8 @@ class Run:
         self.trace = Trace(identity.label, self.level, self._in_force(), schedule.steps)
         self.trace.forecast = self.forecast.describe()
         self.trace.keeping = keeping
+        if before:
+            self.trace.note(f"goes on after {before} steps of the same expert")
         self.idle = self._idles()
 
     @property

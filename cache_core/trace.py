@@ -10,6 +10,7 @@ from itertools import takewhile
 from math import isfinite
 from typing import Any
 
+from .averages import mean_series, metrics_by_method, seconds_by_action
 from .decision import FAILSAFES, Action, Decision, Reason
 from .keeping import PLAIN, Keeping
 from .schedule import Position
@@ -159,12 +160,21 @@ class Trace:
             found[Reason.ERROR.value] = self.errors
         return dict(sorted(found.items()))
 
-    def speedup(self) -> float:
-        """Estimated: evaluations over what they cost, a computed one costing 1."""
+    def cost(self) -> float:
+        """Estimated: what the branches of all evaluations cost, a computed one costing 1."""
         reused = sum(record.action is Action.REUSE for record in self.records)
         probed = reused - sum(record.reason is Reason.GUIDANCE for record in self.records)
-        cost = len(self.records) - reused + probed * self.probe_share
+        return len(self.records) - reused + probed * self.probe_share
+
+    def speedup(self) -> float:
+        """Estimated: evaluations over what they cost."""
+        cost = self.cost()
         return len(self.records) / cost if cost else 1.0
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Percentiles of what each method compared with its threshold, by method."""
+        found = metrics_by_method(self.records, [method.method for method in self.methods])
+        return {name: percentiles(sorted(values)) for name, values in found.items()}
 
     def summary(self) -> dict[str, Any]:
         """Totals as plain numbers and words."""
@@ -174,11 +184,15 @@ class Trace:
             "steps": self.steps,
             "evaluations": 1 + max((r.evaluation for r in self.records), default=-1),
             "branches": self.counts(),
+            "estimated_cost": round(self.cost(), 3),
             "estimated_speedup": round(self.speedup(), 3),
             "seconds": round(self.seconds, 3),
             "estimated_seconds_saved": round(self.seconds * (self.speedup() - 1), 3),
             "peak_cache_bytes": self.peak_bytes,
+            "average_seconds": seconds_by_action(self.records),
+            "average_reused_in_a_row": mean_series(self.records),
             "metric": percentiles(metrics),
+            "metrics": self.metrics(),
             "failsafes": self.failsafes(),
         }
 

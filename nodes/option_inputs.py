@@ -160,7 +160,7 @@ def storage() -> list[io.Input]:
 def guards() -> list[io.Input]:
     """Numbers that limit reuse."""
     return [
-        _guard("warmup_steps", "Steps always computed when a sampler starts."),
+        _guard("warmup_steps", "Steps always computed when an expert starts."),
         _guard("last_steps", "Steps always computed when a sampler ends."),
         _guard("max_consecutive_skips", "Reused steps in a row; 0 reuses nothing."),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from ...cache_core import Run
+from ...cache_core.merged import merged, whole
 from ...cache_core.report import node_text, plan_line, plan_text, record_line, summary_line
+from ...cache_core.tables import summary_table
 from ...cache_core.trace import Trace
+from .ledger import Finished
 
 log = logging.getLogger(__name__)
 FOLDER = "wan_step_cache"
@@ -22,10 +26,22 @@ FOLDER = "wan_step_cache"
 
 def report_evaluation(run: Run) -> None:
     """One line per branch of the evaluation that just ended."""
-    level = logging.INFO if run.config.options.verbose else logging.DEBUG
+    level = detail(run)
     if log.isEnabledFor(level):
         for record in run.trace.latest():
             log.log(level, "Wan Step Cache: %s", record_line(record, run.trace.steps))
+
+
+def report_table(run: Run) -> None:
+    """The totals of the run that just ended, as a table."""
+    level = detail(run)
+    if log.isEnabledFor(level):
+        log.log(level, "Wan Step Cache: %s", summary_table(run.trace))
+
+
+def detail(run: Run) -> int:
+    """The level at which details are logged."""
+    return logging.INFO if run.config.options.verbose else logging.DEBUG
 
 
 def announce(trace: Trace) -> None:
@@ -52,6 +68,22 @@ def publish(trace: Trace) -> None:
     context = get_executing_context()
     if context is not None:
         append_trace(context.prompt_id, trace.as_json())
+
+
+def publish_whole(runs: Sequence[Finished]) -> None:
+    """A run of the prompt is over that was not its first: log and show what all did together."""
+    if len(runs) > 1:
+        log.info("Wan Step Cache: %s", " | ".join(told_together(runs)))
+    for node in runs[-1].texts:
+        own = [run for run in runs if node in run.texts]
+        if len(own) > 1:
+            show("\n".join([*told_together(own), *(run.texts[node] for run in own)]), node)
+
+
+def told_together(runs: Sequence[Finished]) -> list[str]:
+    """Phrases on several runs as one."""
+    experts = len({run.expert for run in runs})
+    return whole(merged([run.summary for run in runs]), experts, len(runs))
 
 
 def append_trace(prompt_id: str, trace: dict[str, Any]) -> None:

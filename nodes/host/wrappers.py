@@ -15,10 +15,11 @@ from ...cache_core.ranks import Ranks
 from ...cache_core.shield import shielded
 from .chunks import chunks_of
 from .facts import facts_of
-from .feedback import announce, publish, report_evaluation
+from .feedback import announce, publish, publish_whole, report_evaluation, report_table
 from .forward import OPTIONS_ARGUMENT, forward_hidden, forward_output
 from .identity import is_wan
 from .keys import RANKS_KEY, RUN_KEY, calibrating, config_of, run_of
+from .ledger import continued, ended
 from .memory import settle
 from .time_signal import embedding_of
 
@@ -39,6 +40,7 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         output = executor(*args, **kwargs)
         run.shield(lambda: publish(run.trace))
+        run.shield(lambda: sum_up(run, guider))
         return output
     finally:
         options.pop(RUN_KEY, None)
@@ -60,8 +62,15 @@ def start_run(config: CacheConfig, guider: Any, args: Sequence[Any], ranks: Rank
         return None
     sigmas = args[SIGMAS].tolist()
     facts = facts_of(guider, args[SAMPLER], sigmas, args[LATENT])
+    facts = continued(guider, config, facts, len(sigmas) - 1)
     sampling = guider.model_patcher.get_model_object("model_sampling")
     return Run(config, Schedule.of(sigmas), sampling.percent_to_sigma, facts, ranks)
+
+
+def sum_up(run: Run, guider: Any) -> None:
+    """The run is over: its details, and what the prompt's runs did together."""
+    report_table(run)
+    publish_whole(ended(guider, run))
 
 
 def not_followed(error: Exception) -> None:

@@ -49,6 +49,7 @@ def test_the_log_line_says_what_ran_with_which_numbers_and_what_it_saved(trace):
         " | FBCache balanced (residual < 0.08; first 3 computed; published)"
         " | cond 20 of 30 reused, uncond 20 of 30 reused"
         " | about 3.00x, 200.0 s saved of 300.0 s, output cache 3.0 MiB"
+        " | metric min 0.01, P25 0.01, P50 0.01, P75 0.123, P95 0.123, max 0.123"
         " | failsafes: none"
     )
 

@@ -174,11 +174,15 @@ def test_a_trace_survives_json_word_for_word():
             "cond": {"computed": 1, "reused": 1},
             "uncond": {"computed": 1, "reused": 1},
         },
+        "estimated_cost": 2.2,
         "estimated_speedup": 1.818,
         "seconds": 4.0,
         "estimated_seconds_saved": 3.273,
         "peak_cache_bytes": 0,
+        "average_seconds": {"computed": 0.5, "reused": 0.5},
+        "average_reused_in_a_row": 1.0,
         "metric": dict.fromkeys(percentiles([0.0]), 0.05),
+        "metrics": {"FBCache": dict.fromkeys(percentiles([0.0]), 0.05)},
         "failsafes": {},
     }
 
@@ -197,6 +201,8 @@ def test_an_empty_trace_has_a_summary():
     made = trace()
     assert made.latest() == []
     assert json.loads(json.dumps(made.as_json(), allow_nan=False))["summary"] == {
-        "steps": 30, "evaluations": 0, "branches": {}, "estimated_speedup": 1.0, "seconds": 0.0,
-        "estimated_seconds_saved": 0.0, "peak_cache_bytes": 0, "metric": {}, "failsafes": {},
+        "steps": 30, "evaluations": 0, "branches": {}, "estimated_cost": 0.0,
+        "estimated_speedup": 1.0, "seconds": 0.0, "estimated_seconds_saved": 0.0,
+        "peak_cache_bytes": 0, "average_seconds": {"computed": None, "reused": None},
+        "average_reused_in_a_row": None, "metric": {}, "metrics": {}, "failsafes": {},
     }  # fmt: skip

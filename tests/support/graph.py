@@ -73,35 +73,42 @@ def traces(server, prompt_id):
     return json.loads(server.view(path.name, "wan_step_cache", "temp"))
 
 
-def experts(cache):
-    """Wan 2.2 as users build it: two models, two KSamplerAdvanced, one after the other."""
-    graph, switch, steps = plain(), 9, 20
+def experts(cache, options=None, more=None):
+    """Wan 2.2 as users build it: two models, two KSamplerAdvanced, one after the other.
+
+    more: further samplers, the step at which one takes over and its model: {4: "high"}.
+    """
+    graph, steps = plain(), 20
     graph["model_low"] = node("UNETLoader", unet_name=LOW_NOISE, weight_dtype="default")
     graph["shift_low"] = node("ModelSamplingSD3", model=["model_low", 0], shift=5.0)
-    sources = ["shift", 0], ["shift_low", 0]
+    sources = {"high": ["shift", 0], "low": ["shift_low", 0]}
     if cache:
-        graph = cached(graph, low_noise_model=["shift_low", 0])
-        sources = ["cache", 0], ["cache", 1]
-    shared = {
-        name: graph["sampler"]["inputs"][name]
-        for name in ("cfg", "sampler_name", "scheduler", "positive", "negative")
-    }
-    graph["high"] = node(
+        graph = cached(graph, options, low_noise_model=["shift_low", 0])
+        sources = {"high": ["cache", 0], "low": ["cache", 1]}
+    parts = sorted({0: "high", 9: "low", **(more or {})}.items())
+    ends = [*(start for start, _ in parts[1:]), steps]
+    for (start, name), end in zip(parts, ends, strict=True):
+        add_part(graph, sources[name], start, end, steps)
+    return graph
+
+
+def add_part(graph, model, start, end, steps):
+    """A KSamplerAdvanced that makes these steps of the schedule, behind the one before it."""
+    before = f"part to {start}"
+    shared = ("cfg", "sampler_name", "scheduler", "positive", "negative")
+    known = {name: graph["sampler"]["inputs"][name] for name in shared}
+    graph["sampler" if end == steps else f"part to {end}"] = node(
         "KSamplerAdvanced",
-        **shared,
-        model=sources[0],
-        latent_image=["latent", 0],
+        **known,
+        model=model,
+        latent_image=[before if before in graph else "latent", 0],
         noise_seed=SEED,
         steps=steps,
-        add_noise="enable",
-        start_at_step=0,
-        end_at_step=switch,
-        return_with_leftover_noise="enable",
+        add_noise="disable" if start else "enable",
+        start_at_step=start,
+        end_at_step=end,
+        return_with_leftover_noise="disable" if end == steps else "enable",
     )
-    low = {"model": sources[1], "latent_image": ["high", 0], "add_noise": "disable"}
-    last = {"start_at_step": switch, "end_at_step": steps, "return_with_leftover_noise": "disable"}
-    graph["sampler"] = node("KSamplerAdvanced", **{**graph["high"]["inputs"], **low, **last})
-    return graph
 
 
 def node(class_type, **inputs):
