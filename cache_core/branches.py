@@ -23,6 +23,8 @@ class Chunk:
     branch: index of the condition: 0 is cond, 1 uncond in ordinary guidance.
     rows: its rows in the batch.
     signature: shape, dtype and device of its rows of the model input.
+    family: tells which chunks have to agree with ``cfg_mode = all``: the group that they would be
+    if they decided together.
     """
 
     key: Hashable
@@ -30,6 +32,7 @@ class Chunk:
     branch: int
     rows: slice
     signature: Signature
+    family: Hashable = None
 
     @property
     def label(self) -> str:
@@ -94,7 +97,8 @@ class Evaluation:
     """One model evaluation of the sampler, which may take several model calls.
 
     sigma: one-element tensor, on the device: reading it would cost a synchronisation, so the
-    position stays unknown until a metric is read, and comes with it.
+    position stays unknown until a metric is read, and comes with it. computing: families of which a
+    branch is computed.
     """
 
     index: int
@@ -102,6 +106,7 @@ class Evaluation:
     position: Position | None = None
     decisions: dict[Hashable, Decision] = field(default_factory=dict)
     seen: dict[Hashable, int] = field(default_factory=dict)
+    computing: set[Hashable] = field(default_factory=set)
 
     def occurrence(self, key: Hashable) -> int:
         """How often ``key`` came before in this evaluation; hosts may repeat a condition."""

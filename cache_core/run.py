@@ -15,15 +15,17 @@ from .few_steps import too_few
 from .forecast import Forecast
 from .forecast_choice import forecast_for
 from .guards import Guards, guards_of
-from .identity import RunFacts
+from .identity import RunFacts, percent_of
+from .masks import PlacedMask, parse_mask, place
 from .policy import Dynamic, Past, Probing, Static
 from .schedule import Position, Schedule
 from .shield import Result, shielded
 from .store import Store
 from .timetable import Outlook, Timetable
 from .trace import MethodInForce, Trace
+from .unanimous import Unanimous
 from .vocabulary import Signal
-from .votes import foresee, vote
+from .votes import foresee, masked, vote
 
 ONE_EACH = "planned for one evaluation a step; where this sampler makes more, each is decided alone"
 
@@ -56,8 +58,9 @@ class Run:
         whole = round(self.facts.steps or schedule.steps)
         self.methods = [choice.resolve(identity, whole) for choice in config.methods]
         self.policies = [method.policy for method in self.methods]
+        mask = self._placed_mask(percent_to_sigma)
         self.guards: list[Guards] = [
-            guards_of(config.options, method.guards, schedule.steps, percent_to_sigma)
+            guards_of(config.options, method.guards, schedule.steps, percent_to_sigma, mask.letters)
             for method in self.methods
         ]
         places = list(enumerate(self.policies))
@@ -80,6 +83,8 @@ class Run:
         in_force = [_in_force(*pair) for pair in zip(self.methods, self.guards, strict=True)]
         self.trace = Trace(identity.label, self.level, in_force, schedule.steps)
         self.trace.forecast = self.forecast.describe()
+        if mask.note:
+            self.trace.note(mask.note)
         self.idle = self._idles()
 
     @property
@@ -144,6 +149,7 @@ class Run:
     ) -> Decision:
         """Reuse as soon as one method, in order of precedence, votes for it; else compute.
 
+        A step mask overrules them; it is heard last, since policies learn from every step.
         measured: the distances that probing methods found, by their place.
         """
         if self.idle:
@@ -154,7 +160,8 @@ class Run:
             else self._vote(group, which, position, measured[which])
             for which in range(len(self.policies))
         ]
-        return next((vote for vote in votes if vote.reuses), votes[0])
+        decision = next((vote for vote in votes if vote.reuses), votes[0])
+        return masked(decision, self.guards[0].letter(position.step), self.policies[0].name)
 
     def shield(self, operation: Callable[[], Result]) -> Result | None:
         """Run code of the pack: on a failure None, the cache dropped, the failure counted."""
@@ -181,8 +188,16 @@ class Run:
         self.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
         return wish == "off"
 
+    def _placed_mask(self, percent_to_sigma: Callable[[float], float]) -> PlacedMask:
+        mask = parse_mask(self.config.options.step_mask)
+        first = percent_of(self.schedule.sigmas[0], percent_to_sigma) if mask else 0.0
+        return place(mask, self.schedule.steps, self.facts.steps, first)
+
     def _plan(self, which: int, policy: Static, outlook: Outlook) -> None:
         table = policy.timetable(outlook)
+        if self.config.options.cfg_mode == "all" and len(table.rows) > 1:
+            policy = self.policies[which] = Unanimous(policy, table)
+            table = policy.timetable(outlook)
         self.timetables[which] = table
         plan = foresee(policy, self.guards[which], outlook.sigmas, table.rows[0])
         self.trace.plans(which, plan, table.notes)
