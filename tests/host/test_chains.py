@@ -110,7 +110,12 @@ def test_different_options_in_a_chain_are_said_and_the_last_hold(
 ):
     options = part("cache_core").Options
     mine, other = options(warmup_steps=3), options(warmup_steps=5)
-    for first, second, said in ((mine, other, 1), (mine, mine, 0), (mine, None, 0), (None, mine, 0)):
+    for first, second, said in (
+        (mine, other, 1),
+        (mine, mine, 0),
+        (mine, None, 0),
+        (None, mine, 0),
+    ):
         nodes(nodes(model, "TeaCache", options=first), "FBCache", options=second)
         assert len(warnings()) == said
     cached = nodes(nodes(model, "TeaCache", options=mine), "FBCache", options=other)
@@ -118,5 +123,3 @@ def test_different_options_in_a_chain_are_said_and_the_last_hold(
     assert "different Step Cache Options" in told and "the last ones hold" in told
     wan.sample(cached, STEPS)
     assert all("first 5 and" in method.numbers for method in traces[0].methods)
-
-

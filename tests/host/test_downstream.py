@@ -43,9 +43,7 @@ GRAPHS = {
     "two halves": (
         graph(
             sampler=node("KSamplerAdvanced", **APPLIED, steps=20, end_at_step=9),
-            low=node(
-                "KSamplerAdvanced", model=["cache", 1], latent_image=["sampler", 0], steps=20
-            ),
+            low=node("KSamplerAdvanced", model=["cache", 1], latent_image=["sampler", 0], steps=20),
         ),
         20,
     ),
