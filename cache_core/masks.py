@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import StepCacheError, require
@@ -12,6 +13,9 @@ FREE = "."
 """A step on which the method decides."""
 
 RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+EVEN_WITHIN = 0.3
+"""Steps. Schedulers that are even in percent round to timesteps: simple, sgm_uniform to 0.2."""
+
 REMEDY = (
     "1 (compute), 0 (reuse) or . (as the method decides) for every step, or the steps to compute, "
     "counted from 1, such as 1-6, 8, 20"
@@ -98,22 +102,35 @@ def first_step(first_percent: float, whole: int, steps: int) -> int:
     return min(round(first_percent * whole), whole - steps)
 
 
-def place(mask: Mask | None, steps: int, whole: float | None, first_percent: float) -> PlacedMask:
-    """What a mask says of a run of ``steps`` steps.
+def place(mask: Mask | None, percents: Sequence[float], whole: float | None) -> PlacedMask:
+    """What a mask says of the steps of one run.
 
-    whole: steps of the schedule it is a part of, as estimated from its ends; None if unknown. A
-    mask for that schedule is cut to the run's part of it, one for as many steps as the run has is
-    taken as it is. With any other mask everything is computed.
+    percents: of the whole schedule, 0 to 1, where each step of the run starts and the last ends.
+    whole: steps of that schedule, as estimated from the run's ends; None if unknown. A mask for
+    that schedule is cut to the run's part of it, letters for as many steps as the run has are taken
+    as they are. With any other mask everything is computed.
     """
     if mask is None:
         return PlacedMask()
+    steps = len(percents) - 1
     total = max(round(whole), steps) if whole else steps
-    if mask.fits(total):
-        first = first_step(first_percent, total, steps)
+    if mask.fits(total) and (mask.exact or total == steps or even(percents, total)):
+        first = first_step(percents[0], total, steps)
         part = f"step mask: this run is taken for steps {first + 1} to {first + steps} of {total}"
         return PlacedMask(mask.part(first, steps), "" if steps == total else part)
-    if mask.fits(steps):
-        return PlacedMask(mask.part(0, steps))
+    if mask.exact and mask.fits(steps):
+        return PlacedMask(mask.letters)
     run = f"{steps} steps" if steps == total else f"{steps} of about {total} steps"
-    told = f"the step mask ({mask.describe()}) is not for this schedule ({run})"
+    told = f"the step mask ({mask.describe()}) cannot be placed in this schedule ({run})"
     return PlacedMask(COMPUTE * steps, f"{told}: everything is computed")
+
+
+def even(percents: Sequence[float], whole: int) -> bool:
+    """True when steps lie where those of an even schedule of ``whole`` steps would.
+
+    Letters fit one length of schedule, which shows a wrong estimate; the steps of ranges do not.
+    """
+    return all(
+        abs((percent - percents[0]) * whole - step) < EVEN_WITHIN
+        for step, percent in enumerate(percents)
+    )

@@ -190,8 +190,9 @@ class Run:
 
     def _placed_mask(self, percent_to_sigma: Callable[[float], float]) -> PlacedMask:
         mask = parse_mask(self.config.options.step_mask)
-        first = percent_of(self.schedule.sigmas[0], percent_to_sigma) if mask else 0.0
-        return place(mask, self.schedule.steps, self.facts.steps, first)
+        sigmas = self.schedule.sigmas if mask else ()
+        percents = [percent_of(sigma, percent_to_sigma) for sigma in sigmas]
+        return place(mask, percents, self.facts.steps)
 
     def _plan(self, which: int, policy: Static, outlook: Outlook) -> None:
         table = policy.timetable(outlook)

@@ -19,6 +19,7 @@ from cache_core.magcache import Curve, MagCache
 
 STEPS = 12
 SIGMAS = torch.linspace(1, 0, STEPS + 1).tolist()
+WHOLE = RunFacts(steps=float(STEPS), counted=True, corrects=True)
 MASK = "1001 0001 0010"
 GUARDED = GuardDefaults(0.25, 2, 1)
 """First 3 and last 2 of 12 computed, one reused in a row."""
@@ -44,7 +45,8 @@ NAMES = list(WILLING)
 
 def run_of(*policies, guards=GUARDED, names=("cond", "uncond"), split=False, **options):
     """A run over 12 steps of a velocity that changes with the noise."""
-    run = flow_run(*policies, sigmas=SIGMAS, guards=guards, **options)
+    told = {"facts": WHOLE, **options}
+    run = flow_run(*policies, sigmas=SIGMAS, guards=guards, **told)
     flow = Flow(run, lambda x, s, name: (0.3 + s) * x + len(name), names, split)
     flow.sample(random_latent())
     return run
@@ -153,7 +155,7 @@ def test_few_steps_stay_uncached():
 @given(letters=st.text("10.", min_size=STEPS, max_size=STEPS), willing=st.booleans())
 def test_the_plan_of_a_static_method_is_what_happens(name, letters, willing):
     policy = (WILLING if willing else UNWILLING)[name]
-    run = run_of(policy, step_mask=letters, facts=RunFacts(steps=float(STEPS), counted=True))
+    run = run_of(policy, step_mask=letters)
     assert run.trace.methods[0].plan == actions(run)
     for step, letter in enumerate(letters):
         forced = {"1": "C", "0": "R" if step else "C"}.get(letter)
@@ -180,9 +182,8 @@ def test_a_mask_for_another_schedule_computes_everything_and_says_so():
 
 @pytest.mark.parametrize(("first", "expected"), [(0, "CRRCRR"), (6, "RCRRCR")])
 def test_half_a_sampling_takes_its_half_of_the_mask(first, expected):
-    facts = RunFacts(steps=12.0, counted=True)
     sigmas = SIGMAS[first : first + 7]
-    run = flow_run(WILLING["TeaCache"], sigmas=sigmas, facts=facts, step_mask=MASK)
+    run = flow_run(WILLING["TeaCache"], sigmas=sigmas, facts=WHOLE, step_mask=MASK)
     Flow(run, lambda x, s, name: x).sample(random_latent())
     computed_first = "C" + expected[1:]
     assert actions(run) == computed_first

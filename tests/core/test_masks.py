@@ -119,23 +119,44 @@ PLACED = [  # mask, steps of the run, whole, first percent; its letters, whether
 ]
 
 
+def percents(steps, whole, first):
+    """Where the steps of a part of an even schedule start, and where its last ends."""
+    return [first + step / (whole or steps) for step in range(steps + 1)]
+
+
 @pytest.mark.parametrize(
     ("text", "steps", "whole", "first", "letters", "told"),
     [case[1:] for case in PLACED],
     ids=[case[0] for case in PLACED],
 )
 def test_a_run_takes_its_part_of_the_mask_or_computes(text, steps, whole, first, letters, told):
-    placed = place(parse_mask(text), steps, whole, first)
+    placed = place(parse_mask(text), percents(steps, whole, first), whole)
     assert placed.letters == letters
     assert bool(placed.note) is told
 
 
 def test_what_is_said_names_the_part_or_both_lengths():
-    assert "steps 6 to 10 of 10" in place(parse_mask(TEN), 5, 10.0, 0.5).note
-    note = place(parse_mask("1010"), 5, 10.4, 0.5).note
+    assert "steps 6 to 10 of 10" in place(parse_mask(TEN), percents(5, 10.0, 0.5), 10.0).note
+    note = place(parse_mask("1010"), percents(5, 10.0, 0.5), 10.4).note
     assert "4 letters" in note and "5 of about 10 steps" in note and "everything" in note
-    assert "(10 steps)" in place(parse_mask("1-12"), 10, 10.0, 0.0).note
+    assert "(10 steps)" in place(parse_mask("1-12"), percents(10, 10.0, 0.0), 10.0).note
 
 
 def test_without_a_mask_nothing_is_said():
-    assert (place(None, 8, 8.0, 0.0).letters, place(None, 8, 8.0, 0.0).note) == ("", "")
+    placed = place(None, percents(8, 8.0, 0.0), 8.0)
+    assert (placed.letters, placed.note) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"), [("1-3, 9", "11111"), (TEN, "10011"), ("11.00", "11.00")]
+)
+def test_in_a_part_of_an_uneven_schedule_only_letters_are_placed(text, letters):
+    """Steps 6 to 10 of 10 by their ends; in between they lie elsewhere."""
+    placed = place(parse_mask(text), [0.5, 0.55, 0.62, 0.75, 0.9, 1.0], 10.0)
+    assert placed.letters == letters
+    assert ("everything is computed" in placed.note) is (text == "1-3, 9")
+
+
+def test_a_whole_schedule_needs_no_even_steps():
+    placed = place(parse_mask("1-2, 4"), [0.0, 0.05, 0.2, 0.4, 0.9, 1.0], 5.0)
+    assert (placed.letters, placed.note) == ("11010", "")

@@ -78,9 +78,10 @@ def after_a_switch(plan):
 
 
 @pytest.mark.every_host
-@pytest.mark.parametrize("split", [4, 9, 10, 13])
-def test_halves_take_their_part_of_the_mask(wan, caching, made, shifted, traces, split):
-    halves(wan, made("TeaCache", shifted), split)
+@pytest.mark.parametrize("scheduler", ["simple", "sgm_uniform"])
+@pytest.mark.parametrize("split", [4, 10, 13])
+def test_halves_take_their_part_of_the_mask(wan, caching, made, shifted, traces, split, scheduler):
+    halves(wan, made("TeaCache", shifted), split, scheduler)
     expected = [PLAN[:split], after_a_switch(PLAN[split:])]
     assert [caching.actions(trace) for trace in traces] == expected
     assert [trace.methods[0].plan for trace in traces] == expected
@@ -110,6 +111,14 @@ def test_where_the_whole_is_not_known_all_is_computed_and_said(
         (note,) = trace.notes
         assert "20 letters" in note and steps in note
         assert note in caplog.text
+
+
+def test_ranges_are_not_guessed_where_steps_are_uneven(wan, caching, made, shifted, traces):
+    halves(wan, made("TeaCache", shifted, step_mask="1-3, 15"), 8, "beta")
+    assert [caching.actions(trace) for trace in traces] == ["C" * 8, "C" * 12]
+    assert all("everything is computed" in trace.notes[0] for trace in traces)
+    wan.sample(made("TeaCache", shifted, step_mask="1-3, 15"), STEPS, scheduler="beta")
+    assert caching.actions(traces[2]) == "CCC" + "R" * 11 + "C" + "R" * 5
 
 
 def test_a_mask_as_long_as_the_half_is_taken_for_it(wan, caching, made, shifted, traces):
