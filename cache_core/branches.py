@@ -23,6 +23,8 @@ class Chunk:
     branch: index of the condition: 0 is cond, 1 uncond in ordinary guidance.
     rows: its rows in the batch.
     signature: shape, dtype and device of its rows of the model input.
+    family: tells which chunks have to agree with ``cfg_mode = all``: the group that they would be
+    if they decided together.
     """
 
     key: Hashable
@@ -30,6 +32,7 @@ class Chunk:
     branch: int
     rows: slice
     signature: Signature
+    family: Hashable = None
 
     @property
     def label(self) -> str:
@@ -105,7 +108,8 @@ class Evaluation:
     sigma: one-element tensor, on the device: reading it would cost a synchronisation, so the
     position stays unknown until a metric is read, and comes with it.
     computed, reused: model calls of the evaluation so far. corrections: what was added to the
-    output of a branch to make reused steps good, while CFG Cache wants to know.
+    output of a branch to make reused steps good, while CFG Cache wants to know. computing:
+    families of which a branch is computed.
     """
 
     index: int
@@ -116,6 +120,7 @@ class Evaluation:
     computed: int = 0
     reused: int = 0
     corrections: dict[int, Tensor] = field(default_factory=dict)
+    computing: set[Hashable] = field(default_factory=set)
 
     def occurrence(self, key: Hashable) -> int:
         """How often ``key`` came before in this evaluation; hosts may repeat a condition."""

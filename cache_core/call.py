@@ -51,10 +51,10 @@ class Call:
         evaluation = run.evaluation
         if evaluation is None:
             raise RuntimeError("A model call outside an evaluation: begin() was not called.")
-        separate = run.config.options.cfg_mode == "separate"
+        alone = run.config.options.cfg_mode != "cond"
         keys = [(chunk.key, evaluation.occurrence(chunk.key)) for chunk in chunks]
         distinct = [
-            replace(chunk, key=key, group=key if separate else chunk.group)
+            replace(chunk, key=key, group=key if alone else chunk.group, family=chunk.group)
             for chunk, key in zip(chunks, keys, strict=True)
         ]
         return cls(run, evaluation, distinct, latent)
@@ -146,11 +146,21 @@ class Call:
         """Reuse if all chunks can, on all ranks; a rank that fails here says no."""
         possible = self.run.shield(lambda: [self._possible(chunk) for chunk in self.chunks])
         decisions = possible or [compute(Reason.ERROR)] * len(self.chunks)
-        together = all(decision.reuses for decision in decisions)
+        together = all(decision.reuses for decision in decisions) and not self._follows()
         if not self.run.agree(together):
             reason = Reason.RANKS if together else Reason.JOINED
             decisions = [compute(reason, d.metric) if d.reuses else d for d in decisions]
+            self.evaluation.computing.update(chunk.family for chunk in self.chunks)
         self.decisions = decisions
+
+    def _follows(self) -> bool:
+        """With ``cfg_mode = all``: an earlier call computed a branch that ours have to agree with.
+
+        A call that computes after one that reused comes too late for it.
+        """
+        if self.run.config.options.cfg_mode != "all":
+            return False
+        return any(chunk.family in self.evaluation.computing for chunk in self.chunks)
 
     def _possible(self, chunk: Chunk) -> Decision:
         """The group's decision, unless it is a reuse and this chunk has nothing to reuse."""
@@ -195,7 +205,7 @@ class Call:
     ) -> Decision:
         """The group's decision; it computes if its observing chunk has nothing to reuse."""
         decider = self._decider(group)
-        branch = decider.branch if self.run.config.options.cfg_mode == "separate" else 0
+        branch = decider.branch if self.run.config.options.cfg_mode != "cond" else 0
         known = self.run.group(group)
         decision = self.run.decide(known, position, branch, measured)
         lacking = self._lacks(decider) if decision.reuses else None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Protocol, get_args
 
+from .chain import in_precedence
+from .contradictions import refuse_contradictions
 from .errors import require
 from .forecast import Forecast
 from .identity import Identity
@@ -31,6 +33,9 @@ WORDS = {
     "cache_dtype": CacheDtype,
 }
 """Options that are one of a few words."""
+
+MOST_STEPS = 1000
+"""The most that a guard may count."""
 
 
 def _one_of(literal: Any) -> str:
@@ -107,16 +112,10 @@ class Options:
         for name in ("start_percent", "end_percent"):
             value = getattr(self, name)
             require(0 <= value <= 1, name, value, "between 0 and 1 (0.5 is half of the schedule)")
-        ordered = self.start_percent < self.end_percent
-        require(
-            ordered,
-            "start_percent",
-            self.start_percent,
-            f"below `end_percent` ({self.end_percent})",
-        )
         for name in ("warmup_steps", "last_steps", "max_consecutive_skips"):
             value = getattr(self, name)
-            require(value is None or value >= 0, name, value, "0 or more, or left to the preset")
+            remedy = f"0 to {MOST_STEPS}, or left to the preset (-1)"
+            require(value is None or 0 <= value <= MOST_STEPS, name, value, remedy)
         order = self.max_order
         require(
             order is None or 0 <= order <= 3, "max_order", order, "0 to 3, or left to the method"
@@ -127,6 +126,7 @@ class Options:
         axis = self.time_axis
         known = get_args(TimeAxis)
         require(axis is None or axis in known, "time_axis", axis, _one_of(TimeAxis))
+        refuse_contradictions(self)
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,11 @@ class CacheConfig:
         return self  # immutable: hosts that deep-copy model options share it
 
     def with_method(self, method: Choice, options: Options | None) -> CacheConfig:
-        """This configuration with ``method`` added, in place of an earlier one of its kind."""
+        """This configuration with ``method`` added, in place of an earlier one of its kind.
+
+        Methods stand in the order in which they are asked, however they were chained.
+        """
         others = tuple(known for known in self.methods if known.name != method.name)
-        return replace(self, methods=(*others, method), options=options or self.options)
+        return replace(
+            self, methods=in_precedence((*others, method)), options=options or self.options
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -42,15 +42,16 @@ class Guidance:
     def __init__(
         self,
         method: Method,
-        options: Options,
+        policy: CFGCache,
+        guards: Guards,
         steps: int,
-        percent_to_sigma: Callable[[float], float],
+        forecast: Forecast = FORECAST,
     ) -> None:
         self.method = method
-        self.policy = cast(CFGCache, method.policy)
+        self.policy = policy
+        self.guards = guards
         self.steps = steps
-        self.guards = _guards(method, self.policy, options, steps, percent_to_sigma)
-        self.forecast = Forecast(order=0) if options.forecast == "hold" else FORECAST
+        self.forecast = forecast
         self.differences: dict[Hashable, Difference] = {}
 
     @property
@@ -93,18 +94,26 @@ class Guidance:
         self.differences.clear()
 
 
-def _guards(
-    method: Method,
-    policy: CFGCache,
+def guidance_of(
+    methods: Sequence[Method],
     options: Options,
     steps: int,
     percent_to_sigma: Callable[[float], float],
-) -> Guards:
-    """The options' guards, and their window narrowed to the method's own."""
+    before: int = 0,
+    letters: str = "",
+) -> Guidance | None:
+    """CFG Cache, if it is among the methods of a run; see ``guards_of``.
+
+    Its guards are those of the options, their window narrowed to the method's own.
+    """
+    method = next((m for m in methods if isinstance(m.policy, CFGCache)), None)
+    if method is None:
+        return None
+    policy = cast(CFGCache, method.policy)
     own = replace(options, start_percent=policy.start_percent, end_percent=policy.end_percent)
-    narrow, wide = (guards_of(o, method.guards, steps, percent_to_sigma) for o in (own, options))
-    return replace(
-        wide,
-        start_sigma=min(wide.start_sigma, narrow.start_sigma),
-        end_sigma=max(wide.end_sigma, narrow.end_sigma),
-    )
+    where = (method.guards, steps, percent_to_sigma, before, letters)
+    narrow, wide = (guards_of(chosen, *where) for chosen in (own, options))
+    start = min(wide.start_sigma, narrow.start_sigma)
+    guards = replace(wide, start_sigma=start, end_sigma=max(wide.end_sigma, narrow.end_sigma))
+    forecast = Forecast(order=0) if options.forecast == "hold" else FORECAST
+    return Guidance(method, policy, guards, steps, forecast)

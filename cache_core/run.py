@@ -10,16 +10,16 @@ from typing import cast
 from torch import Tensor
 
 from .branches import Evaluation, Group
-from .cfgcache import CFGCache
 from .config import CacheConfig, Method
 from .decision import Decision, Reason, compute
 from .few_steps import too_few
 from .forecast import Forecast
 from .forecast_choice import forecast_for
 from .guards import Guards, guards_of
-from .guidance import Guidance
-from .identity import RunFacts
+from .guidance import guidance_of
+from .identity import RunFacts, percent_of
 from .keeping import Keeping
+from .masks import PlacedMask, parse_mask, place
 from .memory import Footprint, is_out_of_memory, short_of_memory
 from .policy import Dynamic, Past, Policy, Probing, Static
 from .ranks import Ranks
@@ -29,8 +29,9 @@ from .shield import Result, shielded
 from .store import Store
 from .timetable import Outlook, Timetable
 from .trace import MethodInForce, Trace
+from .unanimous import Unanimous
 from .vocabulary import Signal
-from .votes import foresee, vote
+from .votes import foresee, masked, vote
 
 ONE_EACH = "planned for one evaluation a step; where this sampler makes more, each is decided alone"
 
@@ -70,8 +71,10 @@ class Run:
         self.methods = [m for m in resolved if m.policy.looks_at != "guidance"]
         self.policies = [cast(Policy, method.policy) for method in self.methods]
         before = self.facts.before
+        mask = self._placed_mask(percent_to_sigma)
+        where = (schedule.steps, percent_to_sigma, before, mask.letters)
         self.guards: list[Guards] = [
-            guards_of(config.options, method.guards, schedule.steps, percent_to_sigma, before)
+            guards_of(config.options, method.guards, *where)
             for method in self.methods
         ]
         places = list(enumerate(self.policies))
@@ -91,12 +94,14 @@ class Run:
         self.groups: dict[Hashable, Group] = {}
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
-        self.guidance = self._guided(resolved, percent_to_sigma)
+        self.guidance = guidance_of(resolved, config.options, *where)
         self.trace = Trace(identity.label, self.level, self._in_force(), schedule.steps)
         self.trace.forecast = self.forecast.describe()
         self.trace.keeping = keeping
         if before:
             self.trace.note(f"goes on after {before} steps of the same expert")
+        if mask.note:
+            self.trace.note(mask.note)
         self.idle = self._idles()
 
     @property
@@ -169,6 +174,7 @@ class Run:
     ) -> Decision:
         """Reuse as soon as one method, in order of precedence, votes for it; else compute.
 
+        A step mask overrules them; it is heard last, since policies learn from every step.
         measured: the distances that probing methods found, by their place.
         """
         if self.idle:
@@ -179,7 +185,8 @@ class Run:
             else self._vote(group, which, position, measured[which])
             for which in range(len(self.policies))
         ]
-        return next((vote for vote in votes if vote.reuses), votes[0])
+        decision = next((vote for vote in votes if vote.reuses), votes[0])
+        return masked(decision, self.guards[0].letter(position.step), self.policies[0].name)
 
     def shield(self, operation: Callable[[], Result]) -> Result | None:
         """Run code of the pack: on a failure None, the cache dropped, the failure counted.
@@ -233,23 +240,23 @@ class Run:
             return Reason.FEW_STEPS
         return None if self.policies else Reason.NO_METHOD
 
-    def _guided(
-        self, resolved: Sequence[Method], percent_to_sigma: Callable[[float], float]
-    ) -> Guidance | None:
-        """CFG Cache, if it is among the methods."""
-        method = next((m for m in resolved if isinstance(m.policy, CFGCache)), None)
-        if method is None:
-            return None
-        return Guidance(method, self.config.options, self.schedule.steps, percent_to_sigma)
-
     def _in_force(self) -> list[MethodInForce]:
         """The methods for the trace, in order of precedence, CFG Cache last."""
         found = [_in_force(*pair) for pair in zip(self.methods, self.guards, strict=True)]
         guided = [self.guidance] if self.guidance else []
         return found + [_in_force(g.method, g.guards) for g in guided]
 
+    def _placed_mask(self, percent_to_sigma: Callable[[float], float]) -> PlacedMask:
+        mask = parse_mask(self.config.options.step_mask)
+        sigmas = self.schedule.sigmas if mask else ()
+        percents = [percent_of(sigma, percent_to_sigma) for sigma in sigmas]
+        return place(mask, percents, self.facts.steps)
+
     def _plan(self, which: int, policy: Static, outlook: Outlook) -> None:
         table = policy.timetable(outlook)
+        if self.config.options.cfg_mode == "all" and len(table.rows) > 1:
+            policy = self.policies[which] = Unanimous(policy, table)
+            table = policy.timetable(outlook)
         self.timetables[which] = table
         plan = foresee(policy, self.guards[which], outlook.sigmas, table.rows[0])
         self.trace.plans(which, plan, table.notes)

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from .decision import Decision, Reason, compute, reuse
+from .decision import FAILSAFES, Action, Decision, Reason, compute, reuse
 from .guards import Guards
+from .masks import REUSE
 from .policy import Policy, Seen
 from .schedule import Position
+
+STANDS = FAILSAFES | {Reason.FIRST, Reason.OUTSIDE_WINDOW}
+"""Reasons to compute that a step mask leaves in place."""
 
 
 def vote(
@@ -34,6 +38,16 @@ def vote(
     return reuse(policy.name, verdict.metric), after
 
 
+def masked(decision: Decision, letter: str, leader: str) -> Decision:
+    """What a step mask makes of a decision; ``leader``: the method whose forecast is reused.
+
+    Its letter 1 is among the guards, so that policies learn from it.
+    """
+    if letter != REUSE or decision.reason in STANDS:
+        return decision
+    return Decision(Action.REUSE, Reason.MASK, decision.metric, leader)
+
+
 def foresee(
     policy: Policy, guards: Guards, sigmas: Sequence[float], distances: Sequence[float]
 ) -> str:
@@ -44,6 +58,7 @@ def foresee(
         forbidden = guards.forbids(Position(step, step, sigma), len(sigmas), skips)
         distance = distances[step] if step else None
         decision, state = vote(policy, state, distance, forbidden, Reason.FIRST)
+        decision = masked(decision, guards.letter(step), policy.name)
         plan += "R" if decision.reuses else "C"
         state = state if decision.reuses else policy.computed(state, Seen())
     return plan

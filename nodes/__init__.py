@@ -8,6 +8,7 @@ from .cfgcache import ApplyCFGCache
 from .customcache import ApplyCustomCache
 from .easycache import ApplyEasyCache
 from .fbcache import ApplyFBCache
+from .host import listen
 from .magcache import ApplyMagCache
 from .options import StepCacheOptions
 from .taylorseer import ApplyTaylorSeer
@@ -16,6 +17,10 @@ from .teacache import ApplyTeaCache
 
 class WanStepCacheExtension(ComfyExtension):
     """Tells ComfyUI which nodes there are."""
+
+    async def on_load(self) -> None:
+        """Once, before the nodes are asked for."""
+        listen()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node, in the order of the menu."""

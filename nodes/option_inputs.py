@@ -50,9 +50,10 @@ def ways() -> list[io.Input]:
             "cfg_mode",
             options=list(get_args(CfgMode)),
             default="cond",
-            tooltip="cond: one decision for both branches, from the positive prompt where "
-            "they run in one batch. separate: each branch decides; in one batch they are "
-            "reused only if both agree. all: a branch that computes makes the others compute.",
+            tooltip="cond: one decision for both branches, from the positive prompt where they run "
+            "in one batch; separate: each branch decides, and in one batch they are reused only if "
+            "both agree; all: a branch that computes makes the others compute too, where they run "
+            "one after the other those that come later.",
         ),
         io.Combo.Input(
             "cache_level",
@@ -128,9 +129,9 @@ def explicit() -> list[io.Input]:
             "step_mask",
             default="",
             optional=True,
-            tooltip="What every step does, whatever the method says: 1 computes, 0 reuses, a dot "
-            "leaves it to the method (1111 10.0); or the steps to compute, counted from 1 "
-            "(1-6, 8, 10). Empty leaves all to the method.",
+            tooltip="What every step of the whole schedule does, instead of the method: a letter "
+            "each, 1 compute, 0 reuse or a dot for as the method decides (1111 0110 ....), or the "
+            "steps to compute, counted from 1 (1-6, 8, 10, 20). Empty: the method decides.",
         ),
     ]
 

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..cache_core import Options, StepCacheError
+from ..cache_core.masks import require_length
 from ..cache_core.vocabulary import (
     CacheDevice,
     CacheDtype,
@@ -13,6 +14,7 @@ from ..cache_core.vocabulary import (
     OnFewSteps,
 )
 from . import inputs, option_inputs
+from .host import steps_ahead
 from .option_inputs import AUTO, PRESET
 
 
@@ -47,17 +49,34 @@ class StepCacheOptions(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, start_percent: float | None, end_percent: float | None) -> bool | str:
-        """Refuse an empty window before anything is queued.
+    def validate_inputs(
+        cls,
+        start_percent: float | None = None,
+        end_percent: float | None = None,
+        warmup_steps: int | None = None,
+        last_steps: int | None = None,
+        max_consecutive_skips: int | None = None,
+        alternating: bool | None = None,
+        step_mask: str | None = None,
+    ) -> bool | str:
+        """Refuse what cannot be meant before anything is queued.
 
-        The host leaves the ranges of the inputs named here to this check. None: a number comes from
+        The host leaves the ranges of the inputs named here to this check. None: a value comes from
         another node, and is checked when this one runs.
         """
         try:
             Options(
                 start_percent=0.0 if start_percent is None else start_percent,
                 end_percent=1.0 if end_percent is None else end_percent,
+                warmup_steps=_chosen(warmup_steps),
+                last_steps=_chosen(last_steps),
+                max_consecutive_skips=_chosen(max_consecutive_skips),
+                alternating=bool(alternating),
+                step_mask=step_mask or "",
             )
+            steps = steps_ahead()
+            if step_mask and steps is not None:
+                require_length(step_mask, steps)
         except StepCacheError as error:
             return str(error)
         return True
@@ -106,5 +125,5 @@ class StepCacheOptions(io.ComfyNode):
         return io.NodeOutput(options)
 
 
-def _chosen(value: int) -> int | None:
+def _chosen(value: int | None) -> int | None:
     return None if value == PRESET else value

@@ -2,5 +2,6 @@
 
 from .attach import attach, recognise
 from .loader import file_name
+from .queued import listen, steps_ahead
 
-__all__ = ["attach", "file_name", "recognise"]
+__all__ = ["attach", "file_name", "listen", "recognise", "steps_ahead"]

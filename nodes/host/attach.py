@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from comfy.patcher_extension import WrappersMP
 
 from ...cache_core import CacheConfig, Identity, Options
+from ...cache_core.chain import clashes
 from ...cache_core.config import Choice
 from . import guidance, memory, wrappers
 from .identity import identify
-from .keys import KEY, config_of
+from .keys import KEY, calibrating, config_of
 
 log = logging.getLogger(__name__)
+CALIBRATED = (
+    "MagCache Calibrate and an Apply node on one model: calibrating computes every step, so that "
+    "nothing is reused. Remove one."
+)
 PHASES = {
     WrappersMP.OUTER_SAMPLE: wrappers.outer_sample,
     WrappersMP.PREPARE_SAMPLING: memory.prepare_sampling,
@@ -36,15 +42,29 @@ def attach(model: Any, identity: Identity, method: Choice, options: Options | No
     """
     method.resolve(identity)
     before = config_of(model.model_options)
-    if before and any(known.name == method.name for known in before.methods):
-        log.warning(
-            "Wan Step Cache: %s is applied twice; the later node replaces the earlier one.",
-            method.name,
-        )
     known = before.methods if before else ()
     old_options = before.options if before else Options()
+    warn([*clashes(known, method), *differing(old_options, options)])
+    if calibrating(model.model_options):
+        warn([CALIBRATED])
     config = CacheConfig(identity, known, old_options).with_method(method, options)
     return patched(model, KEY, config, PHASES)
+
+
+def differing(before: Options, added: Options | None) -> list[str]:
+    """What to say when a node of a chain brings other options than one before it."""
+    if added is None or Options() == before or added == before:
+        return []
+    return [
+        "two nodes of a chain have different Step Cache Options; the last ones hold for all. "
+        "Connect the same Step Cache Options to both, or to the last node alone."
+    ]
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Tell what is wrong with a workflow, once when it is built."""
+    for message in messages:
+        log.warning("Wan Step Cache: %s", message)
 
 
 def patched(model: Any, key: str, config: Any, phases: dict[str, Any]) -> Any:

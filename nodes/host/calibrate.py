@@ -17,14 +17,14 @@ from ...cache_core.calibration import SINGLE
 from ...cache_core.measured import not_finite, tensors_of
 from ...cache_core.measurement import Measurement
 from ...cache_core.shield import shielded
-from .attach import patched
+from .attach import CALIBRATED, patched, warn
 from .calibration_facts import facts_for_file
 from .calibration_files import path_for
 from .chunks import chunks_of
 from .facts import ONE_EVALUATION, facts_of, sampler_name
 from .feedback import show
 from .forward import OPTIONS_ARGUMENT
-from .keys import CALIBRATE_KEY, MEASURE_KEY
+from .keys import CALIBRATE_KEY, MEASURE_KEY, config_of
 from .tap import Tap, tapped
 from .time_signal import embedding_of
 from .wrappers import LATENT, SAMPLER, SIGMAS
@@ -113,6 +113,8 @@ class Calibrating:
 def attach(model: Any, request: Request) -> Any:
     """A clone of ``model`` whose next sampling is measured; StepCacheError for a wrong name."""
     path_for(request.name)
+    if config_of(model.model_options):
+        warn([CALIBRATED])
     return patched(model, CALIBRATE_KEY, request, PHASES)
 
 

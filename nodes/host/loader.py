@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .downstream import is_link
+
 MODEL_FILES = (".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".bin")
 
 
@@ -21,7 +23,7 @@ def _upstream(prompt: dict[str, Any], node_id: str, slot: str) -> str | None:
     """Follow model inputs from node to node until one loads a file instead."""
     for _ in range(len(prompt)):
         link = prompt.get(node_id, {}).get("inputs", {}).get(slot)
-        if not _is_link(link):
+        if not is_link(link):
             return None
         node_id = link[0]
         inputs = prompt.get(node_id, {}).get("inputs", {})
@@ -34,15 +36,10 @@ def _upstream(prompt: dict[str, Any], node_id: str, slot: str) -> str | None:
 
 def _onward(inputs: dict[str, Any], models: list[str], output: int) -> str | None:
     """The model input behind an output of a node: the second of two for the second output."""
-    linked = [name for name in models if _is_link(inputs[name])]
-    if _is_link(inputs.get("low_noise_model")) and output == 1:
+    linked = [name for name in models if is_link(inputs[name])]
+    if is_link(inputs.get("low_noise_model")) and output == 1:
         return "low_noise_model"
     return linked[0] if linked else None
-
-
-def _is_link(value: Any) -> bool:
-    """True for [node, output], as prompts write links."""
-    return isinstance(value, list) and len(value) == 2
 
 
 def _is_model_file(value: Any) -> bool:

@@ -12,7 +12,7 @@ from toy import TOY
 from cache_core import Options, StepCacheError
 from cache_core.cfgcache import CFGCache
 from cache_core.cfgcache_presets import PRESETS, CFGCacheChoice
-from cache_core.guidance import Guidance
+from cache_core.guidance import guidance_of
 from cache_core.schedule import Position
 
 STEPS = 20
@@ -24,7 +24,7 @@ def percent_to_sigma(percent):
 
 def guidance(interval=3, start=0.0, end=1.0, **options):
     method = CFGCacheChoice("custom", interval, start, end).resolve(TOY)
-    return Guidance(method, Options(**options), STEPS, percent_to_sigma)
+    return guidance_of([method], Options(**options), STEPS, percent_to_sigma)
 
 
 def at(step):

@@ -22,6 +22,21 @@ REFUSED = [  # options, the input and value named, the remedy
     ({"max_consecutive_skips": -2}, "`max_consecutive_skips` is -2", "or left to the preset"),
     ({"cfg_mode": "both"}, "`cfg_mode` is 'both'", "one of cond, separate"),
     ({"cache_level": "latent"}, "`cache_level` is 'latent'", "one of auto, hidden, output"),
+    ({"warmup_steps": 1001}, "`warmup_steps` is 1001", "0 to 1000"),
+    (
+        {"alternating": True, "max_consecutive_skips": 2},
+        "`max_consecutive_skips` is 2",
+        "0, 1 or left to the preset (-1) where `alternating` is on",
+    ),
+    ({"step_mask": "11x"}, "`step_mask` is '11x'", "1 (compute)"),
+    ({"step_mask": "1-6", "warmup_steps": 0}, "`warmup_steps` is 0", "left to the preset (-1)"),
+    ({"step_mask": "10", "last_steps": 2}, "`last_steps` is 2", "left to the preset (-1)"),
+    (
+        {"step_mask": "10", "max_consecutive_skips": 0},
+        "`max_consecutive_skips` is 0",
+        "left to the preset (-1) where a `step_mask`",
+    ),
+    ({"step_mask": "10", "alternating": True}, "`alternating` is True", "off where a `step_mask`"),
 ]
 
 
@@ -43,6 +58,11 @@ def test_impossible_options_are_refused_with_the_remedy(options, named, remedy):
         {"start_percent": 0.99},
         {"warmup_steps": 0, "last_steps": 0, "max_consecutive_skips": 0},
         {"cfg_mode": "separate", "cache_level": "hidden", "verbose": True},
+        {"alternating": True},
+        {"alternating": True, "max_consecutive_skips": 0},
+        {"alternating": True, "max_consecutive_skips": 1},
+        {"step_mask": "1.01", "start_percent": 0.2, "cfg_mode": "all"},
+        {"step_mask": " \n", "warmup_steps": 2, "alternating": True},
     ],
 )
 def test_possible_options_are_kept_as_they_are(options):
@@ -69,7 +89,7 @@ def other(threshold):
 
 
 def test_methods_add_up_in_order_and_the_same_kind_replaces():
-    first, another, second = Method(FBCache(0.1)), other(0.2), Method(FBCache(0.3))
+    first, another, second = other(0.2), Method(FBCache(0.1, name="Third")), other(0.3)
     config = CacheConfig(TOY, ()).with_method(first, None).with_method(another, None)
     assert config.methods == (first, another)
     assert config.with_method(second, None).methods == (another, second)

@@ -109,6 +109,40 @@ def test_separate_branches_batched_together_are_reused_only_if_both_agree(
     assert caching.actions(traces[1]) == caching.actions(traces[1], "uncond") == "CRRRRR"
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_with_all_a_later_branch_follows_one_that_computes_and_cannot_undo_one_that_does_not(
+    wan, caching, model, traces, run_separately, scripted, level
+):
+    run_separately(model)
+    scripted(0.9, 0.1)
+    wan.sample(caching.cached(model, 0.5, level, cfg_mode="all"), steps=4)
+    scripted(0.1, 0.9)
+    wan.sample(caching.cached(model, 0.5, level, cfg_mode="all"), steps=4)
+    first, second = (record.branch for record in traces[0].records[:2])
+    assert caching.actions(traces[0], first) == caching.actions(traces[0], second) == "CCCC"
+    assert caching.reasons(traces[0], second)[1:] == ["batched with a computed branch"] * 3
+    assert caching.actions(traces[1], first) == "CRRR"
+    assert caching.actions(traces[1], second) == "CCCC"
+
+
+@pytest.mark.parametrize("separately", [False, True], ids=["batched", "separate"])
+def test_with_all_the_branches_of_a_static_method_agree(
+    wan, caching, part, model, traces, run_separately, separately
+):
+    """The ratios of uncond fall faster: alone, cond would be reused for longer."""
+    if separately:
+        run_separately(model)
+    magcache = part("cache_core.magcache")
+    curve = magcache.Curve((1.0, 0.5, 0.0), ((1.0, 0.99, 0.99), (1.0, 0.6, 0.6)))
+    for mode in ("all", "cond"):
+        policy = magcache.MagCache(0.3, 5, curve)
+        wan.sample(caching.with_policies(model, policy, cfg_mode=mode), 12)
+    agreed, cond = traces
+    assert caching.actions(agreed) == caching.actions(agreed, "uncond") == agreed.methods[0].plan
+    assert caching.actions(agreed).count("R") < caching.actions(cond).count("R")
+    assert "batched with a computed branch" not in caching.reasons(agreed)
+
+
 def test_a_branch_computed_for_its_companion_counts_as_computed(
     wan, caching, model, traces, scripted
 ):

@@ -13,6 +13,14 @@ GUARDS = {
     "last": ({"last_steps": 2}, "CRRRRRRRCC"),
     "both": ({"warmup_steps": 4, "last_steps": 4}, "CCCCRRCCCC"),
     "skips": ({"max_consecutive_skips": 2}, "CRRCRRCRRC"),
+    "alternating": ({"alternating": True}, "CRCRCRCRCR"),
+    "alternating from the third": ({"alternating": True, "warmup_steps": 3}, "CCCRCRCRCR"),
+    "mask": ({"step_mask": "1101 0010 .."}, "CCRCRRCRRR"),
+    "mask of ranges": ({"step_mask": "1-2, 9"}, "CCRRRRRRCR"),
+    "mask in a window": (
+        {"step_mask": "1101 0010 00", "start_percent": 0.25, "end_percent": 0.9},
+        "CCCCRRCRRC",
+    ),
     "no skips": ({"max_consecutive_skips": 0}, "CCCCCCCCCC"),
     "all": (
         {"warmup_steps": 2, "last_steps": 1, "max_consecutive_skips": 3},
@@ -147,3 +155,57 @@ def test_cache_level_says_what_is_kept(wan, caching, model, traces, level, kept,
 def test_the_two_levels_differ_when_they_reuse(wan, caching, model):
     output, hidden = (wan.sample(caching.cached(model, level=lv)) for lv in ("output", "hidden"))
     assert not torch.equal(output, hidden)
+
+
+EFFECTS = {  # every widget: a value that is not its default, and what it changes of a run
+    "start_percent": (0.5, "actions"),
+    "end_percent": (0.5, "actions"),
+    "warmup_steps": (5, "actions"),
+    "last_steps": (4, "actions"),
+    "max_consecutive_skips": (1, "actions"),
+    "alternating": (True, "actions"),
+    "step_mask": ("1-3, 9", "actions"),
+    "cfg_mode": ("separate", "metrics"),
+    "cache_level": ("hidden", "level"),
+    "forecast": ("hold", "latents"),
+    "max_order": (2, "latents"),
+    "time_axis": ("step", "latents"),
+    "correction": ("off", "latents"),
+    "verbose": (True, "log"),
+}
+ELSEWHERE = {"cache_device", "cache_dtype", "on_few_steps"}
+"""Widgets whose effect needs another run than this; they have tests of their own."""
+
+
+@pytest.fixture
+def rendered(wan, caching, part, model, traces, caplog):
+    """What a run with these widgets of the Options node is like."""
+    from watching import execute
+
+    def render(**widgets):
+        caplog.clear()
+        guards = part("cache_core.config").GuardDefaults(0.0, 1, 3, 2)
+        (options,) = execute(part("nodes.options").StepCacheOptions, **widgets)
+        made = part("cache_core").Method(part("cache_core").FBCache(0.8), guards)
+        attach, recognise = part("nodes.host").attach, part("nodes.host").recognise
+        with caplog.at_level(logging.INFO):
+            latents = wan.sample(attach(model, recognise(model), made, options), 12)
+        trace = traces.pop()
+        return {
+            "actions": caching.actions(trace),
+            "metrics": [record.metric for record in trace.records if record.branch == "uncond"],
+            "level": trace.level,
+            "latents": latents.tolist(),
+            "log": sum("sigma" in record.getMessage() for record in caplog.records),
+        }
+
+    return render
+
+
+def test_every_widget_of_the_node_reaches_the_run(rendered, part):
+    schema = part("nodes.options").StepCacheOptions.define_schema()
+    assert {widget.id for widget in schema.inputs} == {*EFFECTS, *ELSEWHERE}
+    before = rendered()
+    assert "R" in before["actions"]
+    for name, (value, changes) in EFFECTS.items():
+        assert rendered(**{name: value})[changes] != before[changes], name
