@@ -10,7 +10,6 @@ configuration and the model's calls alone, never on what was measured.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 Measure = Tensor | float | None
 """A distance: a scalar still on the device, a number, or not known."""
 
-SWITCH = "WAN_STEP_CACHE_RANKS"
-"""Environment variable; ``off``: this process decides alone, whatever else is said."""
-
-OFF = "off"
 CPU = torch.device("cpu")
 
 
@@ -50,7 +45,7 @@ class Ranks:
         device: where the model runs; a gloo group sends from the CPU.
         """
         initialised = dist.is_available() and dist.is_initialized()
-        if not initialised or isinstance(wish, str) or os.environ.get(SWITCH) == OFF:
+        if not initialised or isinstance(wish, str):
             return cls()
         group = wish or dist.group.WORLD
         if dist.get_world_size(group) < 2:

@@ -38,7 +38,8 @@ def test_ranks_decide_what_one_process_with_all_tokens_does(both, name):
     assert "R" in whole["pattern"] and whole["errors"] == 0
     for told in both[name]:
         assert known(told["metrics"]) == pytest.approx(known(whole["metrics"]), rel=1e-5)
-        assert {**told, "metrics": None} == {**whole, "metrics": None}
+        for same in ("pattern", "reasons", "errors", "kept"):
+            assert told[same] == whole[same]
 
 
 @pytest.mark.parametrize("name", DYNAMIC)
@@ -65,10 +66,16 @@ def test_all_compute_where_one_rank_has_nothing_to_reuse(both):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_failure_on_one_rank_is_computed_on_all_and_none_waits(both, fault):
     first, second = both[fault]
-    assert (first["errors"], second["errors"]) == (0, 1)
+    assert sorted([first["errors"], second["errors"]]) == [0, 1]
     assert first["pattern"] == second["pattern"] and len(first["pattern"]) == STEPS
-    assert first["kept"] == second["kept"]
+    apart = sum(a != b for a, b in zip(first["kept"], second["kept"], strict=True))
+    assert apart <= 1  # until the ranks agree again
     assert "R" in first["pattern"][-4:]
+
+
+def test_a_step_is_corrected_on_all_ranks_or_none(both):
+    assert not both["corrected"][1]["raw"][FAULT + 1]
+    assert both["failed correction"][1]["raw"][FAULT + 1]
 
 
 def test_what_is_sent_is_one_average_and_one_agreement_and_another_for_a_reuse(both):
@@ -88,9 +95,9 @@ def test_alone_nothing_is_sent(both):
 
 
 def test_groups_that_count_are_those_of_several_with_this_rank(both):
-    default, pair, off, switched_off = False, False, True, True
+    default, pair, single, other, off = False, False, True, True, True
     for told in both["groups"]:
-        assert told == [default, pair, True, True, off, switched_off]
+        assert told == [default, pair, single, other, off]
 
 
 def test_without_a_group_nothing_is_sent(monkeypatch):

@@ -49,12 +49,17 @@ def step_of(sigma):
     return round((1 - sigma) * STEPS)
 
 
+def true_velocity(step, sides):
+    """What the model gives for the tokens of these sides."""
+    return torch.cat([turned(step, side, SHAPE) for side in sides], -1)
+
+
 def flow_of(run, sides, wait=lambda: None, features=turned):
     """The flow of these sides' tokens; ``wait`` is called in the model, behind block 0."""
 
     def velocity(x, sigma, name):
         wait()
-        return torch.cat([turned(step_of(sigma), side, SHAPE) for side in sides], -1)
+        return true_velocity(step_of(sigma), sides)
 
     def blocks(step, name, block):
         return torch.cat([features(step, s, (SHAPE[0], TOKENS, DIM)) for s in sides], 1)
@@ -66,26 +71,33 @@ def sampled(policy, sides=(0, 1), ranks=None, prepare=None, features=turned, **o
     """A run that has sampled; ``prepare(run)`` is called before the step of the fault."""
     options = {"forecast": "hold", **options}
     run = flow_run(policy, sigmas=SIGMAS, **options)
-    run.ranks = ranks or run.ranks
+    run.ranks, run.kept, run.raw = ranks or run.ranks, [], []
     wait = dist.barrier if ranks and not ranks.alone else lambda: None
     flow = flow_of(run, sides, wait, features)
     x = torch.zeros(*SHAPE[:-1], SHAPE[-1] * len(sides))
     for step in range(STEPS):
         if step == FAULT and prepare:
             prepare(run)
-        x = x + (SIGMAS[step + 1] - SIGMAS[step]) * flow.evaluate(x, step, SIGMAS[step])
+        velocity = flow.evaluate(x, step, SIGMAS[step])
+        run.kept.append([[p.step for p in h.positions] for h in run.store.histories.values()])
+        run.raw.append(torch.equal(velocity, true_velocity(step, sides)))
+        x = x + (SIGMAS[step + 1] - SIGMAS[step]) * velocity
     return run
 
 
 def told(run):
-    """What a run can be compared by with that of another process."""
+    """What a run can be compared by with that of another process.
+
+    kept: after each step the steps whose values it holds; raw: was its velocity the model's own?
+    """
     records = run.trace.records
     return {
         "pattern": "".join("R" if r.method else "C" for r in records),
         "reasons": [r.reason.value for r in records],
         "metrics": [r.metric for r in records],
         "errors": run.trace.errors,
-        "kept": [[p.step for p in h.positions] for h in run.store.histories.values()],
+        "kept": run.kept,
+        "raw": run.raw,
     }
 
 
@@ -130,20 +142,21 @@ class Broken:
         return method(*args)
 
 
-def broken(name, rank, policy="FBCache"):
+def broken(name, rank, of="FBCache"):
     """A part of the policy fails on rank 1 at its third call."""
-    whole = POLICIES[policy]
-    return told(sampled(Broken(whole, name, 3) if rank else whole, (rank,), default()))
+    whole = POLICIES[of]
+    policy = Broken(whole, name, 3) if rank else whole
+    return told(sampled(policy, (rank,), default(), forecast="auto"))
 
 
-def failing(owner, name, at, rank, policy="FBCache", **options):
-    """A part of the run fails on rank 1 at its n-th call from the step of the fault on."""
+def failing(owner, name, at, rank, who=1, policy="FBCache"):
+    """A part of the run fails on one rank at its n-th call from the step of the fault on."""
 
     def sabotage(run):
-        if rank:
+        if rank == who:
             setattr(run, owner, Broken(getattr(run, owner), name, at))
 
-    return together(policy, rank, prepare=sabotage, **options)
+    return together(policy, rank, prepare=sabotage, forecast="auto")
 
 
 def counted(name, rank, ranks=None):
@@ -163,15 +176,9 @@ def counted(name, rank, ranks=None):
 
 
 def grouped(rank):
-    """Whether a group of both, of this rank alone, of the other, and the switches are alone."""
-    cpu = torch.device("cpu")
+    """Whether a rank is alone by default, in groups of both, of each, and by a word."""
     groups = [dist.new_group([0, 1]), dist.new_group([0]), dist.new_group([1])]
-    alone = [Ranks.of(group, cpu).alone for group in (None, *groups, "off")]
-    os.environ["WAN_STEP_CACHE_RANKS"] = "off"
-    try:
-        return [*alone, default().alone]
-    finally:
-        del os.environ["WAN_STEP_CACHE_RANKS"]
+    return [Ranks.of(group, torch.device("cpu")).alone for group in (None, *groups, "off")]
 
 
 SCENARIOS = {
@@ -180,15 +187,14 @@ SCENARIOS = {
     "no history": forgetful,
     **{f"broken {part}": partial(broken, part) for part in ("features", "distance", "judge")},
     **{f"broken {part}": partial(broken, part) for part in ("skipped", "computed")},
-    "broken watch": partial(broken, "features", policy="AdaCache"),
-    "broken latent": partial(broken, "distance", policy="EasyCache"),
-    "broken plan": partial(broken, "judge", policy="Planned"),
+    "broken watch": partial(broken, "features", of="AdaCache"),
+    "broken latent": partial(broken, "distance", of="EasyCache"),
+    "broken plan": partial(broken, "judge", of="Planned"),
     "failed forecast": partial(failing, "forecast", "weights", 1),
     "failed settling": partial(failing, "store", "history", 2),
     "failed record": partial(failing, "store", "history", 4),
-    "failed correction": partial(
-        failing, "schedule", "length", 2, policy="Planned", forecast="auto"
-    ),
+    "corrected": partial(together, "Planned", forecast="auto"),
+    "failed correction": partial(failing, "schedule", "length", 2, who=0, policy="Planned"),
     "counted": partial(counted, "FBCache"),
     "counted static": partial(counted, "Planned"),
     "counted alone": lambda rank: counted("FBCache", rank, Ranks()),
