@@ -72,7 +72,8 @@ class Options:
     or so that one that computes makes the others compute (``all``).
     cache_level: what is kept, ``output`` (the velocity, latent-sized) or ``hidden`` (the residual
     of the block stack); ``auto`` is ``output``.
-    cache_device, cache_dtype: where values are kept and as what; ``auto`` goes by free memory.
+    cache_device, cache_dtype: where values are kept and as what, see ``Keeping``; ``auto`` is the
+    model's own dtype, on its device unless that is short of memory.
     on_few_steps: below ten steps, where there is little to gain and much to lose, compute
     everything (``off``), or reuse as ever, with a warning (``warn``) or without (``allow``).
     forecast: what a reused value is. ``hold``: the last one, as published; ``taylor``: extrapolated

@@ -11,8 +11,8 @@ Result = TypeVar("Result")
 def shielded(operation: Callable[[], Result], failed: Callable[[Exception], None]) -> Result | None:
     """Run code of ours in the middle of a render: None after any failure, which ``failed`` gets.
 
-    Interrupts of the host (BaseException in current ones) pass; out of memory while a value is
-    stored is a failure like any other.
+    Interrupts of the host (BaseException in current ones) pass; what lack of memory means is for
+    ``failed`` to say.
     """
     try:
         return operation()

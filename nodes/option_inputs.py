@@ -152,7 +152,7 @@ def storage() -> list[io.Input]:
             default="auto",
             optional=True,
             tooltip="What values are kept as: model is exact; bf16, fp16 and fp8 (with a scale per "
-            "token) take less memory. auto is model, unless memory is short.",
+            "token) take less memory. auto is model.",
         ),
     ]
 

@@ -18,19 +18,24 @@ Conditions = dict[str, list[Any]]
 
 
 def prepare_sampling(
-    executor: Any, model: Any, noise_shape: Sequence[float], conds: Conditions, **kwargs: Any
+    executor: Any,
+    model: Any,
+    noise_shape: Sequence[float],
+    conds: Conditions,
+    *more: Any,
+    **named: Any,
 ) -> Any:
     """The host is about to load the model: it leaves room for what the run will keep.
 
     It estimates activations by the shape of the noise and uses it for nothing else: more rows are
     more memory, and they may be a fraction.
     """
-    options = kwargs.get("model_options") or {}
+    options = named.get("model_options") or {}
     run = run_of(options.get("transformer_options", {}))
     if run is not None and not run.idle and "context_handler" not in options:
         shape = run.shield(lambda: with_room(run, model, noise_shape, conds))
         noise_shape = noise_shape if shape is None else shape
-    return executor(model, noise_shape, conds, **kwargs)
+    return executor(model, noise_shape, conds, *more, **named)
 
 
 def with_room(

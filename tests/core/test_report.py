@@ -7,6 +7,7 @@ from toy import batched, make_run, sample
 
 from cache_core import FBCache
 from cache_core.decision import Action, Reason
+from cache_core.keeping import Keeping
 from cache_core.report import node_text, record_line, summary_line
 from cache_core.trace import MethodInForce, Record, Trace
 
@@ -50,6 +51,20 @@ def test_the_log_line_says_what_ran_with_which_numbers_and_what_it_saved(trace):
         " | about 3.00x, 200.0 s saved of 300.0 s, output cache 3.0 MiB"
         " | failsafes: none"
     )
+
+
+KEPT = {
+    Keeping(): "",
+    Keeping("cpu"): " in RAM",
+    Keeping("gpu", "fp8"): " as fp8",
+    Keeping("cpu", "bf16"): " in RAM as bf16",
+}
+
+
+@pytest.mark.parametrize(("keeping", "words"), KEPT.items(), ids=map(str, KEPT))
+def test_the_log_line_says_where_values_were_kept_and_as_what(trace, keeping, words):
+    trace.keeping = keeping
+    assert f"output cache 3.0 MiB{words} |" in summary_line(trace)
 
 
 def test_the_log_line_names_every_method(trace):
