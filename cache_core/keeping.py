@@ -51,11 +51,11 @@ PLAIN = Keeping()
 
 
 class SideStream:
-    """Copies beside what a device computes; on a device without streams they are done in turn."""
+    """Copies beside what a device computes, or (``overlaps`` false) in turn where it cannot."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.overlaps = device.type == "cuda"
-        if self.overlaps:
+    def __init__(self, device: torch.device, overlaps: bool) -> None:
+        self.overlaps = overlaps
+        if overlaps:
             self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def copy(self, sources: Parts, targets: Parts) -> torch.cuda.Event | None:
@@ -82,9 +82,9 @@ class SideStream:
 
 
 @cache
-def side_stream(device: torch.device) -> SideStream:
+def side_stream(device: torch.device, overlaps: bool) -> SideStream:
     """The one stream for copies of a device."""
-    return SideStream(device)
+    return SideStream(device, overlaps)
 
 
 class Slot:
@@ -97,7 +97,7 @@ class Slot:
         self.shape, self.dtype, self.device = like.shape, like.dtype, like.device
         self.kind = shapes_of(self.shape, kept_dtype(keeping.dtype, self.dtype))
         self.away = keeping.device == "cpu"
-        self.stream = side_stream(self.device)
+        self.stream = side_stream(self.device, like.is_cuda)
         pinned = self.away and self.stream.overlaps
         self.parts = self._buffers(CPU if self.away else self.device, pinned)
         self.copied: torch.cuda.Event | None = None

@@ -200,8 +200,8 @@ def test_a_sampling_is_the_same_wherever_values_are_kept(dtype, forecast):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: streams")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_on_a_gpu_copies_run_beside_and_values_are_right(dtype):
-    gpu = torch.device("cuda")
-    assert SideStream(gpu).stream != torch.cuda.current_stream(gpu)
+    gpu = torch.device("cuda", 0)
+    assert SideStream(gpu, True).stream != torch.cuda.current_stream(gpu)
     slot, naive = None, None
     for seed in range(20):
         value = random_latent(seed, (2, 4096, 256), torch.float32).to(gpu)

@@ -64,6 +64,20 @@ def free_memory(part, monkeypatch):
     return pretend
 
 
+@pytest.fixture
+def copies(part, monkeypatch):
+    """The copies of values to RAM during the test."""
+    stream = part("cache_core.keeping").SideStream
+    made, copy = [], stream.copy
+
+    def copying(self, sources, targets):
+        made.append(sources)
+        return copy(self, sources, targets)
+
+    monkeypatch.setattr(stream, "copy", copying)
+    return made
+
+
 def reusing(caching, name, model, level="output", **options):
     """The model under a method that reuses from the third step on."""
     options = {"level": level, "warmup_steps": 2, **options}
@@ -200,13 +214,15 @@ def test_values_kept_in_ram_are_the_same_values(wan, caching, part, model, trace
 
 @pytest.mark.parametrize(("device", "kept"), [("auto", "cpu"), ("gpu", "gpu"), ("cpu", "cpu")])
 def test_auto_keeps_values_in_ram_when_memory_is_short(
-    wan, caching, model, traces, expected, free_memory, device, kept
+    wan, caching, model, traces, expected, copies, free_memory, device, kept
 ):
     cached = reusing(caching, "FBCache", model, cache_device=device)
     first = wan.sample(cached, STEPS)
+    copies.clear()
     asked = free_memory(2 * expected[0].values - 1)
     assert torch.equal(wan.sample(cached, STEPS), first)
     assert len(asked) == 1
+    assert len(copies) == (4 if kept == "cpu" else 0)
     assert [trace.keeping.device for trace in traces] == ["gpu" if device == "auto" else kept, kept]
     notes = [note for trace in traces for note in trace.notes]
     assert [note.split(":")[0] for note in notes] == (
