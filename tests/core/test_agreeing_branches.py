@@ -4,7 +4,7 @@ from math import isnan
 
 import pytest
 import torch
-from flow import Flow, flow_run, random_latent
+from flow import Flow, Planned, flow_run, random_latent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import Rows, make_run, sample, split, story
@@ -126,6 +126,13 @@ def test_the_metric_is_that_of_the_branch_that_decides():
     run = static_run(MagCache(0.3, 9, curve(0.99, 0.9)), cfg_mode="all")
     lone = static_run(MagCache(0.3, 9, curve(0.9, 0.9)), cfg_mode="all")
     assert [r.metric for r in run.trace.records] == [r.metric for r in lone.trace.records]
+
+
+@pytest.mark.parametrize("rows", [((0.0, 1.0), (0.0, 0.0)), ((0.0, 0.0), (0.0, 1.0))])
+def test_one_that_computes_overrules_those_that_measured_more(rows):
+    unanimous = Unanimous(Planned("CR"), Timetable(rows))
+    verdict, _ = unanimous.judge(unanimous.start(), 1.0)
+    assert (verdict.reuse, verdict.metric) == (False, 0.0)
 
 
 def test_a_step_without_a_distance_in_some_branch_has_none():

@@ -66,6 +66,15 @@ GRAPHS = {
         ),
         25,
     ),
+    "custom sampling, and a second pass of another model": (
+        graph(
+            sampler=node("SamplerCustomAdvanced", guider=["guider", 0], sigmas=["sigmas", 0]),
+            guider=node("CFGGuider", model=["cache", 0]),
+            sigmas=node("BasicScheduler", model=["cache", 0], steps=25, denoise=1.0),
+            again=node("KSampler", model=["model", 0], latent_image=["sampler", 0], steps=4),
+        ),
+        25,
+    ),
     "a scheduler without the cache": (
         graph(
             sampler=node("SamplerCustomAdvanced", guider=["guider", 0], sigmas=["sigmas", 0]),
