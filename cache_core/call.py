@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .anchors import keep, restore
+from .anchors import keep
 from .branches import Chunk, Evaluation
 from .decision import Decision, Reason, compute
 from .forms import Fill
 from .observed import Observed
 from .ranks import Measure
-from .recall import make_rows_good, recall
+from .recall import RowsFill, correct_rows, forecast_rows, keep_rows
 from .run import Run
 from .scalars import read_scalars
 from .schedule import Position
@@ -232,31 +232,13 @@ class Call:
         return min((c for c in self.chunks if c.group == group), key=lambda c: c.branch)
 
     def _forecast(self, base: Tensor | None) -> Tensor:
-        run, position = self.run, self._position()
-        where = (run.forecast, run.schedule, position, self.latent.device)
-        parts = [recall(run.store.history(chunk.key), *where) for chunk in self.chunks]
-        value = parts[0] if len(parts) == 1 else torch.cat(parts)
-        if base is not None:
-            return value.add_(base)
-        return restore(run.forecast.anchor, value, self.latent, position.sigma)
+        return forecast_rows(self.run, self.chunks, self._position(), self.latent, base)
 
     def _corrected(self, output: Tensor) -> Tensor | None:
-        """The output with reused steps made good, None if there is nothing to make good.
+        return correct_rows(self.run, self.chunks, self._position(), output)
 
-        What a branch owes is settled by others when they were computed without it (CFG Cache).
-        """
-        store, schedule = self.run.store, self.run.schedule
-        for chunk in self.chunks:
-            history = store.history(chunk.key)
-            if self.run.group(chunk.group).missed(history, self.evaluation.index):
-                history.owed.clear()
-        return make_rows_good(self.chunks, store, schedule, self._position(), output)
-
-    def _record(self, like: Tensor, fill: Callable[[slice], Fill], output: Tensor) -> None:
-        position = self._position()
-        for chunk in self.chunks:
-            history = self.run.store.history(chunk.key)
-            history.fill(position, like[chunk.rows], fill(chunk.rows), chunk.signature)
+    def _record(self, like: Tensor, fill: RowsFill, output: Tensor) -> None:
+        keep_rows(self.run, self.chunks, self._position(), like, fill, output)
         for group in self.observed if self.run.dynamic else self.groups:
             observed = self.observed.get(group)
             seen = observed.computed(self.run, output) if observed else {}

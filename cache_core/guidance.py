@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from math import prod
 from typing import cast
 
+import torch
 from torch import Tensor
 
 from .cfgcache import CFGCache
@@ -13,6 +15,7 @@ from .config import Method, Options
 from .decision import Action, Decision, Reason, compute
 from .forecast import Forecast, combine
 from .guards import Guards, guards_of
+from .memory import Sizes
 from .schedule import Position
 from .store import History
 
@@ -58,6 +61,10 @@ class Guidance:
     def nbytes(self) -> int:
         """Bytes held."""
         return sum(difference.history.nbytes for difference in self.differences.values())
+
+    def state_bytes(self, sizes: Sizes) -> int:
+        """Bytes of the differences of one window; the host adds up outputs in fp32."""
+        return self.forecast.depth * sizes.rows * prod(sizes.output) * torch.float32.itemsize
 
     def difference(self, window: Hashable) -> Difference:
         """Of a context window, empty when it is new."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .errors import StepCacheError, require
+from .identity import percent_of
 
 COMPUTE, REUSE = "1", "0"
 FREE = "."
@@ -123,6 +124,18 @@ def place(mask: Mask | None, percents: Sequence[float], whole: float | None) -> 
     run = f"{steps} steps" if steps == total else f"{steps} of about {total} steps"
     told = f"the step mask ({mask.describe()}) cannot be placed in this schedule ({run})"
     return PlacedMask(COMPUTE * steps, f"{told}: everything is computed")
+
+
+def placed(
+    text: str,
+    sigmas: Sequence[float],
+    percent_to_sigma: Callable[[float], float],
+    whole: float | None,
+) -> PlacedMask:
+    """What the mask that a text spells says of a run over these sigmas; see ``place``."""
+    mask = parse_mask(text)
+    percents = [percent_of(sigma, percent_to_sigma) for sigma in sigmas] if mask else []
+    return place(mask, percents, whole)
 
 
 def even(percents: Sequence[float], whole: int) -> bool:

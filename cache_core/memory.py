@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from .forms import kept_dtype, shapes_of
 from .keeping import Keeping
 from .vocabulary import CacheDtype, CacheLevel, CfgMode
+
+if TYPE_CHECKING:
+    from .run import Run
 
 MIB = 1024 * 1024
 
@@ -52,7 +55,7 @@ class Sizes:
 
 
 class Remembers(Protocol):
-    """A policy with a state of tensors."""
+    """What has a state of tensors."""
 
     def state_bytes(self, sizes: Sizes) -> int:
         """Bytes of the tensors that its state holds for one group, at most."""
@@ -82,21 +85,33 @@ def footprint(
     depth: int,
     cfg_mode: CfgMode,
     policies: Iterable[Remembers],
+    guidance: Remembers | None = None,
 ) -> Footprint:
     """What a run holds once every branch has ``depth`` values: the formula of its peak.
 
     policies: those that measure. They learn once for each group of branches that decides.
+    guidance: CFG Cache, which learns once.
     """
     groups = 1 if cfg_mode == "cond" else sizes.branches
+    learnt = groups * sum(policy.state_bytes(sizes) for policy in policies)
     return Footprint(
         values=sizes.branches * depth * sizes.value(level, dtype),
-        policies=groups * sum(policy.state_bytes(sizes) for policy in policies),
+        policies=learnt + (guidance.state_bytes(sizes) if guidance else 0),
     )
 
 
 def tokens_of(size: Sequence[int], patch: Sequence[int]) -> int:
     """Tokens of a latent of (frames, height, width) cut into patches; the last ones are padded."""
     return prod(-(-length // by) for length, by in zip(size, patch, strict=True))
+
+
+def settle(run: Run, free: int) -> None:
+    """The device has so many bytes free before the first step: where ``auto`` keeps values."""
+    options, need = run.config.options, run.footprint.values if run.footprint else 0
+    keeping = Keeping.chosen(options.cache_device, options.cache_dtype, need, free)
+    if keeping != run.store.keeping:
+        run.trace.note(short_of_memory(need, free))
+    run.store.keeping = run.trace.keeping = keeping
 
 
 def short_of_memory(need: int, free: int) -> str:

@@ -1,31 +1,67 @@
-"""What a branch's history gives back: a forecast, or a computed value made good."""
+"""The values of a model call's rows: forecast from histories, corrected, kept in them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from .anchors import restore
 from .branches import Chunk
-from .forecast import Forecast, combine, correction_weights
+from .forecast import combine, correction_weights
+from .forms import Fill
+from .run import Run
 from .schedule import Position, Schedule
-from .store import History, Store
+from .store import History
+
+RowsFill = Callable[[slice], Fill]
+"""For some rows, what writes their value into a buffer."""
 
 
-def recall(
-    history: History,
-    forecast: Forecast,
-    schedule: Schedule,
-    at: Position,
-    device: torch.device,
+def forecast_rows(
+    run: Run, chunks: Sequence[Chunk], at: Position, latent: Tensor, base: Tensor | None
 ) -> Tensor:
+    """What all rows reuse at a position, in a new tensor; added to ``base`` if given."""
+    parts = [recall(run, run.store.history(chunk.key), at, latent.device) for chunk in chunks]
+    value = parts[0] if len(parts) == 1 else torch.cat(parts)
+    if base is None:
+        value = restore(run.forecast.anchor, value, latent, at.sigma)
+    for chunk in chunks:
+        watch(run, chunk, value[chunk.rows], reused=True)
+    return value if base is None else value.add_(base)
+
+
+def recall(run: Run, history: History, at: Position, device: torch.device) -> Tensor:
     """The forecast value at a position, in a new tensor; noted as owed if it is to be corrected."""
-    weights = forecast.weights(history.positions, at)
+    weights = run.forecast.weights(history.positions, at)
     value = combine(history.slots, weights, history.slots[-1].dtype, device)
-    if forecast.corrects:
-        history.owe(at, schedule.length(at.step), weights)
+    if run.forecast.corrects:
+        history.owe(at, run.schedule.length(at.step), weights)
     return value
+
+
+def correct_rows(
+    run: Run, chunks: Sequence[Chunk], at: Position, computed: Tensor
+) -> Tensor | None:
+    """All rows of a computed value with reused steps made good, in a new tensor; None where
+    nothing is owed.
+
+    What a branch owes is settled by others when they were computed without it (CFG Cache).
+    """
+    histories = [run.store.history(chunk.key) for chunk in chunks]
+    for chunk, history in zip(chunks, histories, strict=True):
+        if run.group(chunk.group).missed(history, at.evaluation):
+            history.owed.clear()
+    if not any(history.owed for history in histories):
+        return None
+    parts = [
+        make_good(history, run.schedule, at, computed[chunk.rows])
+        if history.signature == chunk.signature
+        else computed[chunk.rows]
+        for chunk, history in zip(chunks, histories, strict=True)
+    ]
+    return torch.cat(parts)
 
 
 def make_good(history: History, schedule: Schedule, at: Position, computed: Tensor) -> Tensor:
@@ -36,17 +72,27 @@ def make_good(history: History, schedule: Schedule, at: Position, computed: Tens
     return combine([*history.slots, computed], weights, computed.dtype, computed.device)
 
 
-def make_rows_good(
-    chunks: Sequence[Chunk], store: Store, schedule: Schedule, at: Position, computed: Tensor
-) -> Tensor | None:
-    """All rows of a computed value corrected, in a new tensor; None where nothing is owed."""
-    histories = [store.history(chunk.key) for chunk in chunks]
-    if not any(history.owed for history in histories):
-        return None
-    parts = [
-        make_good(history, schedule, at, computed[chunk.rows])
-        if history.signature == chunk.signature
-        else computed[chunk.rows]
-        for chunk, history in zip(chunks, histories, strict=True)
-    ]
-    return torch.cat(parts)
+def keep_rows(
+    run: Run,
+    chunks: Sequence[Chunk],
+    at: Position,
+    like: Tensor,
+    fill: RowsFill,
+    output: Tensor,
+) -> None:
+    """Keep the values of all rows, and show them to the alarm: what is kept, or the output."""
+    for chunk in chunks:
+        rows, history = chunk.rows, run.store.history(chunk.key)
+
+        def shown(buffer: Tensor, chunk: Chunk = chunk) -> None:
+            fill(chunk.rows)(buffer)
+            value = buffer if run.level == "hidden" else output[chunk.rows]
+            watch(run, chunk, value, reused=False)
+
+        history.fill(at, like[rows], shown, chunk.signature)
+
+
+def watch(run: Run, chunk: Chunk, value: Tensor, reused: bool) -> None:
+    """Show a value to the alarm; velocities that come of a held denoised latent have no band."""
+    if run.forecast.anchor != "denoised":
+        run.alarm.watch(chunk.key, value, reused)

@@ -9,18 +9,21 @@ from typing import cast
 
 from torch import Tensor
 
+from .alarm import Alarm
 from .branches import Evaluation, Group
-from .config import CacheConfig, Method
+from .config import CacheConfig
 from .decision import Decision, Reason, compute
 from .few_steps import too_few
 from .forecast import Forecast
 from .forecast_choice import forecast_for
-from .guards import Guards, guards_of
+from .guards import guards_of
 from .guidance import guidance_of
-from .identity import RunFacts, percent_of
+from .identity import RunFacts
+from .in_force import in_force
 from .keeping import Keeping
-from .masks import PlacedMask, parse_mask, place
-from .memory import Footprint, is_out_of_memory, short_of_memory
+from .masks import placed
+from .memory import Footprint, is_out_of_memory
+from .plans import distance, plan
 from .policy import Dynamic, Past, Policy, Probing, Static
 from .ranks import Ranks
 from .scalars import read_scalars
@@ -28,15 +31,9 @@ from .schedule import Position, Schedule
 from .shield import Result, shielded
 from .store import Store
 from .timetable import Outlook, Timetable
-from .trace import MethodInForce, Trace
-from .unanimous import Unanimous
+from .trace import Trace
 from .vocabulary import Signal
-from .votes import foresee, masked, vote
-
-ONE_EACH = "planned for one evaluation a step; where this sampler makes more, each is decided alone"
-
-NEEDS = {"latent": 2}
-"""Computed evaluations that a policy needs before it knows a distance, where it is not one."""
+from .votes import masked, unknown_because, vote
 
 
 class Run:
@@ -71,12 +68,9 @@ class Run:
         self.methods = [m for m in resolved if m.policy.looks_at != "guidance"]
         self.policies = [cast(Policy, method.policy) for method in self.methods]
         before = self.facts.before
-        mask = self._placed_mask(percent_to_sigma)
+        mask = placed(config.options.step_mask, schedule.sigmas, percent_to_sigma, self.facts.steps)
         where = (schedule.steps, percent_to_sigma, before, mask.letters)
-        self.guards: list[Guards] = [
-            guards_of(config.options, method.guards, *where)
-            for method in self.methods
-        ]
+        self.guards = [guards_of(config.options, method.guards, *where) for method in self.methods]
         places = list(enumerate(self.policies))
         self.dynamic = {i: cast(Dynamic, p) for i, p in places if p.looks_at != "schedule"}
         self.probing = {i: cast(Probing, p) for i, p in places if p.looks_at == "block"}
@@ -95,13 +89,16 @@ class Run:
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
         self.guidance = guidance_of(resolved, config.options, *where)
-        self.trace = Trace(identity.label, self.level, self._in_force(), schedule.steps)
+        told = list(zip(self.methods, self.guards, strict=True))
+        told += [(self.guidance.method, self.guidance.guards)] if self.guidance else []
+        self.trace = Trace(identity.label, self.level, in_force(told), schedule.steps)
         self.trace.forecast = self.forecast.describe()
         self.trace.keeping = keeping
         if before:
             self.trace.note(f"goes on after {before} steps of the same expert")
         if mask.note:
             self.trace.note(mask.note)
+        self.alarm = Alarm()
         self.idle = self._idles()
 
     @property
@@ -118,7 +115,7 @@ class Run:
         outlook = Outlook(self.schedule.sigmas[:-1], embed)
         for which, policy in enumerate(self.policies):
             if policy.looks_at == "schedule" and not self.idle:
-                self.shield(partial(self._plan, which, cast(Static, policy), outlook))
+                self.shield(partial(plan, self, which, cast(Static, policy), outlook))
 
     def watch(self, layers: int) -> None:
         """The model has this many blocks: which of them do policies look at?"""
@@ -135,6 +132,9 @@ class Run:
             index = self.evaluations
             self.evaluation.position = Position(index, index, self.schedule.sigmas[index])
         self.evaluations += 1
+        self.alarm.look()
+        if self.alarm.rung and not self.idle:
+            self._collapsed(self.alarm.rung)
         self.trace.evaluation_begins()
 
     def end(self) -> None:
@@ -144,11 +144,9 @@ class Run:
 
     def close(self) -> None:
         """The sampling is over: let go of every tensor."""
-        self.evaluation = None
+        self.evaluation, self.guidance = None, None
         self.store.clear()
         self.groups.clear()
-        if self.guidance:
-            self.guidance.clear()
 
     def group(self, key: Hashable) -> Group:
         """The group of branches with this key."""
@@ -180,7 +178,7 @@ class Run:
         if self.idle:
             return compute(self.idle)
         votes = [
-            self._vote(group, which, position, self._distance(group, which, position, branch))
+            self._vote(group, which, position, distance(self, group, which, position, branch))
             if which not in measured
             else self._vote(group, which, position, measured[which])
             for which in range(len(self.policies))
@@ -203,6 +201,7 @@ class Run:
     def forget(self) -> None:
         """Drop what was cached and learnt; the next evaluation computes, on every rank."""
         self.ranks.intact = False
+        self.alarm.forget()
         self.store.clear()
         for group in self.groups.values():
             group.forget()
@@ -214,14 +213,6 @@ class Run:
         guided = self.guidance.nbytes if self.guidance else 0
         self.trace.holds(self.store.nbytes + sum(g.nbytes for g in self.groups.values()) + guided)
 
-    def settle(self, free: int) -> None:
-        """The device has so many bytes free before the first step: where ``auto`` keeps values."""
-        options, need = self.config.options, self.footprint.values if self.footprint else 0
-        keeping = Keeping.chosen(options.cache_device, options.cache_dtype, need, free)
-        if keeping != self.store.keeping:
-            self.trace.note(short_of_memory(need, free))
-        self.store.keeping = self.trace.keeping = keeping
-
     def _failed(self, error: Exception) -> None:
         if is_out_of_memory(error):
             self.idle, self.guidance = Reason.MEMORY, None
@@ -230,75 +221,31 @@ class Run:
             self.trace.failed(error)
         self.forget()
 
+    def _collapsed(self, what: str) -> None:
+        """Everything is computed from here on."""
+        self.idle, self.guidance = Reason.COLLAPSE, None
+        self.trace.note(what)
+        self.forget()
+
     def _idles(self) -> Reason | None:
         """Why no step is ever reused; None where steps may be."""
         few, wish = too_few(self.facts), self.config.options.on_few_steps
         if few is not None and wish != "allow":
             self.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
-        if few is not None and wish == "off":
-            self.guidance = None
-            return Reason.FEW_STEPS
-        return None if self.policies else Reason.NO_METHOD
-
-    def _in_force(self) -> list[MethodInForce]:
-        """The methods for the trace, in order of precedence, CFG Cache last."""
-        found = [_in_force(*pair) for pair in zip(self.methods, self.guards, strict=True)]
-        guided = [self.guidance] if self.guidance else []
-        return found + [_in_force(g.method, g.guards) for g in guided]
-
-    def _placed_mask(self, percent_to_sigma: Callable[[float], float]) -> PlacedMask:
-        mask = parse_mask(self.config.options.step_mask)
-        sigmas = self.schedule.sigmas if mask else ()
-        percents = [percent_of(sigma, percent_to_sigma) for sigma in sigmas]
-        return place(mask, percents, self.facts.steps)
-
-    def _plan(self, which: int, policy: Static, outlook: Outlook) -> None:
-        table = policy.timetable(outlook)
-        if self.config.options.cfg_mode == "all" and len(table.rows) > 1:
-            policy = self.policies[which] = Unanimous(policy, table)
-            table = policy.timetable(outlook)
-        self.timetables[which] = table
-        plan = foresee(policy, self.guards[which], outlook.sigmas, table.rows[0])
-        self.trace.plans(which, plan, table.notes)
-        if not self.facts.counted and ONE_EACH not in self.trace.notes:
-            self.trace.note(ONE_EACH)
-
-    def _distance(self, group: Group, which: int, position: Position, branch: int) -> float | None:
-        """A static method's distance; None before anything was computed, or without a timetable."""
-        table = self.timetables.get(which)
-        if table is None or group.computed_at is None or not position.step:
-            return None
-        return table.at(branch, position.step)
+        if few is None or wish != "off":
+            return None if self.policies else Reason.NO_METHOD
+        self.guidance = None
+        return Reason.FEW_STEPS
 
     def _vote(
         self, group: Group, which: int, position: Position, distance: float | None
     ) -> Decision:
         policy, guards = self.policies[which], self.guards[which]
         forbidden = guards.forbids(position, self.schedule.steps, group.skips_in_row)
-        unknown = Reason.CHANGED if which in self.dynamic else Reason.NO_SIGNAL
-        if group.learnt < NEEDS.get(policy.looks_at, 1):
-            unknown = Reason.LEARNING
         first = group.computed_at is None or (which in self.timetables and not position.step)
-        unknown = Reason.FIRST if first else unknown
+        unknown = Reason.FIRST if first else unknown_because(policy, group.learnt)
         decision, group.states[which] = vote(
             policy, group.states[which], distance, forbidden, unknown
         )
         return decision
 
-
-def _in_force(method: Method, guards: Guards) -> MethodInForce:
-    return MethodInForce(
-        method=method.policy.name,
-        preset=method.preset,
-        numbers=f"{method.policy.describe()}; {guards.describe()}",
-        source=method.source,
-        settings=_plain(vars(method.policy)),
-        node=method.node_id,
-        notes=method.notes,
-    )
-
-
-def _plain(settings: Mapping[str, object]) -> dict[str, object]:
-    """The numbers and words among a policy's fields; curves and fits are too long for a trace."""
-    numbers = {k: v for k, v in settings.items() if k not in ("name", "looks_at")}
-    return {k: v for k, v in numbers.items() if isinstance(v, str | int | float | None)}

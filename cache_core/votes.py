@@ -15,6 +15,16 @@ from .schedule import Position
 STANDS = FAILSAFES | {Reason.FIRST, Reason.OUTSIDE_WINDOW}
 """Reasons to compute that a step mask leaves in place."""
 
+NEEDS = {"latent": 2}
+"""Computed evaluations that a policy needs before it knows a distance, where it is not one."""
+
+
+def unknown_because(policy: Policy, learnt: int) -> Reason:
+    """Why a policy that ``learnt`` computed evaluations would know no distance."""
+    if learnt < NEEDS.get(policy.looks_at, 1):
+        return Reason.LEARNING
+    return Reason.NO_SIGNAL if policy.looks_at == "schedule" else Reason.CHANGED
+
 
 def vote(
     policy: Policy,

@@ -9,6 +9,7 @@ import torch
 from comfy import model_management
 
 from ...cache_core import Run
+from ...cache_core import memory as needs
 from ...cache_core.memory import Sizes, footprint, tokens_of
 from .identity import is_wan
 from .keys import run_of
@@ -32,7 +33,7 @@ def prepare_sampling(
     """
     options = named.get("model_options") or {}
     run = run_of(options.get("transformer_options", {}))
-    if run is not None and not run.idle and "context_handler" not in options:
+    if run is not None and (run.guidance or not run.idle) and "context_handler" not in options:
         shape = run.shield(lambda: with_room(run, model, noise_shape, conds))
         noise_shape = noise_shape if shape is None else shape
     return executor(model, noise_shape, conds, *more, **named)
@@ -47,8 +48,8 @@ def with_room(
         return None
     keeping, options = run.store.keeping, run.config.options
     run.footprint = footprint(
-        *(sizes, run.level, keeping.dtype),
-        *(run.forecast.depth, options.cfg_mode, run.dynamic.values()),
+        *(sizes, run.level, keeping.dtype, 0 if run.idle else run.forecast.depth),
+        *(options.cfg_mode, run.dynamic.values(), run.guidance),
     )
     rows, *rest = noise_shape
     two = model.model.memory_required([2, *rest])  # the host estimates twice the rows
@@ -84,4 +85,4 @@ def branches_of(conds: Conditions, cfg: float | None) -> int:
 
 def settle(run: Run, device: torch.device) -> None:
     """The first step is about to begin: the run hears what memory is free."""
-    run.settle(model_management.get_free_memory(device))
+    needs.settle(run, model_management.get_free_memory(device))

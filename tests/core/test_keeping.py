@@ -8,7 +8,7 @@ import cache_core.forms
 from cache_core.forecast import combine
 from cache_core.keeping import Keeping, SideStream, Slot
 from cache_core.recall import recall
-from cache_core.schedule import Position, Schedule
+from cache_core.schedule import Position
 from cache_core.store import History
 
 CPU = torch.device("cpu")
@@ -157,9 +157,8 @@ def test_a_reused_value_has_the_dtype_that_was_computed(keeping):
     history = History(1, keeping)
     value = random_latent(1, (2, 4), torch.bfloat16)
     history.record(Position(0, 0, 0.9), value, ("signature",))
-    hold = flow_run(Planned("CR"), sigmas=[1.0, 0.5, 0.0], forecast="hold").forecast
-    schedule = Schedule.of([1.0, 0.5, 0.0])
-    found = recall(history, hold, schedule, Position(1, 1, 0.5), CPU)
+    run = flow_run(Planned("CR"), sigmas=[1.0, 0.5, 0.0], forecast="hold")
+    found = recall(run, history, Position(1, 1, 0.5), CPU)
     assert (found.dtype, found.shape) == (torch.bfloat16, (2, 4))
 
 

@@ -161,17 +161,17 @@ def test_a_reuse_after_a_computed_step_without_uncond_needs_no_uncond(
 
 
 def test_context_windows_have_a_difference_each(wan, model, guided, traces):
-    from comfy.context_windows import IndexListContextHandler, create_prepare_sampling_wrapper
+    from comfy import context_windows
 
     windowed = model.clone()
-    windowed.model_options["context_handler"] = IndexListContextHandler(
-        context_schedule=__import__("comfy.context_windows").context_windows.get_matching_context_schedule(
-            "standard_static"
-        ),
-        fuse_method=__import__("comfy.context_windows").context_windows.get_matching_fuse_method("flat"),
-        context_length=3, context_overlap=1, dim=2,
-    )  # fmt: skip
-    create_prepare_sampling_wrapper(windowed)
+    windowed.model_options["context_handler"] = context_windows.IndexListContextHandler(
+        context_schedule=context_windows.get_matching_context_schedule("standard_static"),
+        fuse_method=context_windows.get_matching_fuse_method("flat"),
+        context_length=3,
+        context_overlap=1,
+        dim=2,
+    )
+    context_windows.create_prepare_sampling_wrapper(windowed)
     latents = wan.sample(guided(windowed, 3), STEPS, size=(7, 8, 8))
     assert torch.isfinite(latents).all()
     counts = traces[0].counts()
@@ -195,3 +195,22 @@ def test_nothing_is_left_after_a_run(wan, model, guided, traces):
     cached = guided(model)
     assert torch.equal(wan.sample(cached, STEPS), wan.sample(cached, STEPS))
     assert traces[0].counts() == traces[1].counts()
+
+
+def test_what_it_keeps_is_what_the_host_was_told(wan, model, guided, traces, part, monkeypatch):
+    memory = part("nodes.host.memory")
+    known, footprint = [], memory.footprint
+    monkeypatch.setattr(
+        memory, "footprint", lambda *args: known.append(footprint(*args)) or known[-1]
+    )
+    wan.sample(guided(model), STEPS)
+    assert traces[0].peak_bytes == known[0].total == 2 * 16 * 3 * 8 * 8 * 4
+
+
+def test_an_out_of_memory_ends_it(wan, model, guided, part, traces, monkeypatch):
+    def full(*args):
+        raise torch.OutOfMemoryError("pretended")
+
+    monkeypatch.setattr(part("cache_core.guidance").Guidance, "record", full)
+    assert torch.equal(wan.sample(guided(model), STEPS), wan.sample(model, STEPS))
+    assert traces[0].counts()["uncond"]["reused"] == 0

@@ -1,0 +1,110 @@
+"""The collapse alarm: what is reused, and what is computed after it, has to stay in the band.
+
+A trajectory that has collapsed keeps looking similar to itself, so no policy ever stops reusing it.
+What it does not keep is its magnitude: a velocity's, or a residual's, changes by a few percent from
+step to step, and by less than half over the longest series of reused steps.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+BAND = 2.0
+"""A magnitude more than so many times, or less than one so-manieth, of the last computed one."""
+
+LETTERS = 64
+"""Magnitudes under way at most; more are not sent."""
+
+
+class Mailbox:
+    """Scalars on their way from the device, read when they have arrived: nobody waits for them."""
+
+    def __init__(self, cuda: bool) -> None:
+        self.cuda = cuda
+        with torch.inference_mode(False):  # threads of the host write here too, in another mode
+            self.box = torch.zeros(LETTERS, pin_memory=self.cuda)
+        self.seen = self.box.numpy()
+        self.sent: list[tuple[int, torch.cuda.Event | None]] = []
+
+    def post(self, scalar: Tensor) -> int | None:
+        """Send a scalar; the slot it will be in, None if the box is full."""
+        taken = {slot for slot, _ in self.sent}
+        slot = next((slot for slot in range(LETTERS) if slot not in taken), None)
+        if slot is None:
+            return None
+        self.box[slot].copy_(scalar, non_blocking=True)
+        stream = torch.cuda.current_stream(scalar.device) if self.cuda else None
+        self.sent.append((slot, stream.record_event() if stream else None))
+        return slot
+
+    def arrived(self) -> list[tuple[int, float]]:
+        """Slots and values of all that have arrived, in the order sent."""
+        ready = 0
+        while ready < len(self.sent) and _done(self.sent[ready][1]):
+            ready += 1
+        found = [(slot, float(self.seen[slot])) for slot, _ in self.sent[:ready]]
+        del self.sent[:ready]
+        return found
+
+
+def _done(event: torch.cuda.Event | None) -> bool:
+    return event is None or bool(event.query())  # type: ignore[no-untyped-call]
+
+
+class Alarm:
+    """Magnitudes of one run, by branch: of the last computed value, and of what was reused since.
+
+    rung: what was wrong, in words, None while all is well.
+    """
+
+    def __init__(self) -> None:
+        self.mailbox: Mailbox | None = None
+        self.expected: dict[int, tuple[Hashable, bool]] = {}
+        self.computed: dict[Hashable, float] = {}
+        self.after_reuse: set[Hashable] = set()
+        self.rung: str | None = None
+
+    def watch(self, branch: Hashable, value: Tensor, reused: bool) -> None:
+        """A value was computed or reused; its magnitude is looked at later."""
+        self.mailbox = self.mailbox or Mailbox(value.is_cuda)
+        norm = torch.linalg.vector_norm(value, dtype=torch.float32)
+        slot = self.mailbox.post(norm)
+        if slot is not None:
+            self.expected[slot] = branch, reused
+
+    def look(self) -> None:
+        """Look at the magnitudes that have arrived."""
+        for slot, norm in self.mailbox.arrived() if self.mailbox else ():
+            branch, reused = self.expected.pop(slot)
+            self._compare(branch, norm, reused)
+
+    def forget(self) -> None:
+        """Back to knowing nothing."""
+        self.mailbox, self.expected = None, {}
+        self.computed.clear()
+        self.after_reuse.clear()
+
+    def _compare(self, branch: Hashable, norm: float, reused: bool) -> None:
+        before = self.computed.get(branch)
+        if before is not None and (reused or branch in self.after_reuse):
+            self._judge(norm, before, reused)
+        if reused:
+            self.after_reuse.add(branch)
+        else:
+            self.after_reuse.discard(branch)
+            self.computed[branch] = norm
+
+    def _judge(self, norm: float, before: float, reused: bool) -> None:
+        ratio = norm / before if before else float("inf")
+        if self.rung or (isfinite(ratio) and 1 / BAND <= ratio <= BAND):
+            return
+        what = "a reused value" if reused else "the value computed after reused ones"
+        self.rung = f"collapse alarm: {what} has {ratio:.3g} times the magnitude of the last one"
+        log.warning("Wan Step Cache: %s; computing the rest of this run", self.rung)

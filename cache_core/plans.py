@@ -1,0 +1,38 @@
+"""What a run's static methods know before its first step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .branches import Group
+from .policy import Static
+from .schedule import Position
+from .timetable import Outlook
+from .unanimous import Unanimous
+from .votes import foresee
+
+if TYPE_CHECKING:
+    from .run import Run
+
+ONE_EACH = "planned for one evaluation a step; where this sampler makes more, each is decided alone"
+
+
+def plan(run: Run, which: int, policy: Static, outlook: Outlook) -> None:
+    """Ask the method at this place for its distances, and note what it will do with them."""
+    table = policy.timetable(outlook)
+    if run.config.options.cfg_mode == "all" and len(table.rows) > 1:
+        policy = run.policies[which] = Unanimous(policy, table)
+        table = policy.timetable(outlook)
+    run.timetables[which] = table
+    letters = foresee(policy, run.guards[which], outlook.sigmas, table.rows[0])
+    run.trace.plans(which, letters, table.notes)
+    if not run.facts.counted and ONE_EACH not in run.trace.notes:
+        run.trace.note(ONE_EACH)
+
+
+def distance(run: Run, group: Group, which: int, position: Position, branch: int) -> float | None:
+    """A static method's distance; None before anything was computed, or without a timetable."""
+    table = run.timetables.get(which)
+    if table is None or group.computed_at is None or not position.step:
+        return None
+    return table.at(branch, position.step)
