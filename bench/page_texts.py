@@ -46,7 +46,7 @@ wherever the model computes in fp32, as on a CPU; *input copied* hands it a copy
 """
 OTHERS = """## Other scenarios
 
-Forecast auto, and three values of each knob; thresholds are those of the main scenario times
+One thing of the main scenario changed, forecast auto, and two values of each knob; thresholds are those of the main scenario times
 30 / steps, since a step of a shorter schedule changes more. Each point: share of computed
 evaluations, mean PSNR, and the worst prompt's.
 """

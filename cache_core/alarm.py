@@ -74,7 +74,8 @@ class Alarm:
     def watch(self, branch: Hashable, value: Tensor, reused: bool) -> None:
         """A value was computed or reused; its magnitude is looked at later."""
         self.mailbox = self.mailbox or Mailbox(value.is_cuda)
-        norm = torch.linalg.vector_norm(value, dtype=torch.float32)
+        wide = None if value.dtype.itemsize >= 4 else torch.float32
+        norm = torch.linalg.vector_norm(value, dtype=wide)
         slot = self.mailbox.post(norm)
         if slot is not None:
             self.expected[slot] = branch, reused

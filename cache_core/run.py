@@ -160,8 +160,7 @@ class Run:
 
     def position(self, evaluation: Evaluation) -> Position:
         """Where ``evaluation`` stands; a device sync if its steps are not counted or read yet."""
-        known = evaluation.position
-        return known or self.locate(evaluation, read_scalars([evaluation.sigma])[0])
+        return evaluation.position or self.locate(evaluation, *read_scalars([evaluation.sigma]))
 
     def decide(
         self,

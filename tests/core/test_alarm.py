@@ -65,7 +65,7 @@ def test_letters_come_in_order_and_a_full_box_takes_no_more():
 def sampled(plan, size, **options):
     """The run of a flow whose velocity has this size at a step."""
     sigmas = [1 - step / len(plan) for step in range(len(plan) + 1)]
-    run = flow_run(Planned(plan), sigmas=sigmas, **options)
+    run = flow_run(Planned(plan), sigmas=sigmas, alarm=True, **options)
 
     def velocity(x, sigma, name):
         return torch.full_like(x, size(round((1 - sigma) * len(plan))))

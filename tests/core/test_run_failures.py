@@ -23,6 +23,7 @@ from toy import (
 )
 
 import cache_core.call
+import cache_core.recall
 from cache_core import FBCache
 from cache_core.decision import Reason
 
@@ -176,8 +177,8 @@ def test_out_of_memory_while_keeping_a_value_ends_the_cache_and_nothing_else(
 
 def test_out_of_memory_while_a_value_is_made_computes_instead(monkeypatch):
     run, model = make_run(), ToyModel()
-    recall = fails_at(cache_core.call.recall, 3, torch.OutOfMemoryError("on purpose"))
-    monkeypatch.setattr(cache_core.call, "recall", recall)
+    recall = fails_at(cache_core.recall.recall, 3, torch.OutOfMemoryError("on purpose"))
+    monkeypatch.setattr(cache_core.recall, "recall", recall)
     sample(run, batched(*STEADY), model=model)
     assert pattern(run) == "CRCCCCCC"
     assert run.trace.failsafes() == {"out of memory": 12}

@@ -17,6 +17,7 @@ from toy import (
     batched,
     call_of,
     pattern,
+    quiet,
     sample,
     split,
     story,
@@ -76,7 +77,7 @@ def static_run(*policies, steps=STEPS, facts=COUNTED, guards=FREE, embed=STEADY,
     """A prepared run over an even schedule; without a forecast, values tell when they were made."""
     methods = tuple(Method(policy, guards) for policy in policies)
     schedule, told = Schedule.of(even(steps)), Options(**{"forecast": "hold", **options})
-    run = Run(CacheConfig(TOY, methods, told), schedule, lambda p: 1 - p, facts)
+    run = quiet(Run(CacheConfig(TOY, methods, told), schedule, lambda p: 1 - p, facts))
     run.shield(lambda: run.prepare(embed))
     return run
 
@@ -353,7 +354,7 @@ def test_each_method_keeps_its_own_guards():
     late = Method(TeaCache(9.0), GuardDefaults(0.5, 0, None))
     early = Method(mag(9.0), FREE)
     config = CacheConfig(TOY, (late, early), Options(last_steps=1))
-    run = Run(config, Schedule.of(even(STEPS)), lambda p: 1 - p, COUNTED)
+    run = quiet(Run(config, Schedule.of(even(STEPS)), lambda p: 1 - p, COUNTED))
     run.prepare(STEADY)
     sample(run, batched(*[1.0] * STEPS), model=BlindModel())
     used = [r.method for r in run.trace.records if r.branch == "cond"]
@@ -406,7 +407,7 @@ def test_a_signal_that_is_no_number_is_computed_and_counted():
 
 def test_a_run_that_was_never_prepared_computes_everything():
     config = CacheConfig(TOY, (Method(TeaCache(9.0), FREE),))
-    run = Run(config, Schedule.of(even(STEPS)), lambda p: 1 - p, COUNTED)
+    run = quiet(Run(config, Schedule.of(even(STEPS)), lambda p: 1 - p, COUNTED))
     sample(run, batched(*[1.0] * STEPS), model=BlindModel())
     assert pattern(run) == "C" * STEPS
     assert set(reasons(run)[1:]) == {"signal not known"}

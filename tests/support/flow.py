@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import torch
-from toy import FREE, TOY
+from toy import FREE, TOY, quiet
 
 from cache_core import CacheConfig, Method, Options, Run, RunFacts, Schedule
 from cache_core.branches import Chunk
@@ -44,11 +44,14 @@ class Planned:
         return state
 
 
-def flow_run(*policies, sigmas, facts=EULER, guards=FREE, own=None, layers=4, **options):
-    """A prepared run; ``own``: the method's own forecast."""
+def flow_run(
+    *policies, sigmas, facts=EULER, guards=FREE, own=None, layers=4, alarm=False, **options
+):
+    """A prepared run; ``own``: the method's own forecast. alarm: it watches magnitudes."""
     methods = tuple(Method(policy, guards, forecast=own) for policy in policies)
     config = CacheConfig(TOY, methods, Options(**options))
     run = Run(config, Schedule.of(sigmas), lambda p: 1 - p, facts)
+    run = run if alarm else quiet(run)
     run.prepare(lambda levels, signal: torch.ones(len(levels), 2))
     run.watch(layers)
     return run

@@ -73,15 +73,16 @@ def chunks_of(rows):
 
 
 def make_run(policy=None, *more, steps=20, guards=FREE, forecast="hold", **options):
-    """A run over an even schedule from 1 to 0, percent p being sigma 1 - p.
-
-    Without the collapse alarm: outputs are numbers of computations, not velocities.
-    """
+    """A run over an even schedule from 1 to 0, percent p being sigma 1 - p."""
     policies = (policy or FBCache(0.1, downsample=1), *more)
     methods = tuple(Method(policy, guards) for policy in policies)
     schedule = Schedule.of(torch.linspace(1, 0, steps + 1).tolist())
     config = CacheConfig(TOY, methods, Options(forecast=forecast, **options))
-    run = Run(config, schedule, lambda p: 1 - p)
+    return quiet(Run(config, schedule, lambda p: 1 - p))
+
+
+def quiet(run):
+    """The run without its collapse alarm: a toy's outputs are numbers, no velocities in a band."""
     run.alarm.watch = lambda *args, **kwargs: None
     return run
 
