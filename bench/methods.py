@@ -102,6 +102,16 @@ def easycache(bench: Workbench, preset: str, value: float) -> Any:
     return choice("EasyCache", preset, value)
 
 
+def cfgcache(bench: Workbench, preset: str, value: int) -> Any:
+    """CFG Cache, from 30 % of the schedule on."""
+    return choice("CFGCache", preset, value, 0.3, 1.0)
+
+
+def easycache_guided(bench: Workbench, preset: str, value: float) -> Any:
+    """EasyCache, and CFG Cache of interval 2 behind it."""
+    return easycache(bench, preset, value), cfgcache(bench, preset, 2)
+
+
 SWEEPS = (
     Sweep("FBCache", "threshold {}, {} in a row", FIRST_BLOCK, fbcache),
     Sweep("TeaCache e0", "threshold {}", (0.04, 0.06, 0.09, 0.15), teacache_e0),
@@ -111,6 +121,8 @@ SWEEPS = (
     Sweep("AdaCache", "codebook x{}", (0.17, 0.24, 0.35, 0.6), adacache),
     Sweep("CustomCache", "threshold {}", (0.12, 0.2, 0.3, 0.5), customcache),
     Sweep("EasyCache", "threshold {}", (0.035, 0.06, 0.1, 0.16), easycache),
+    Sweep("CFG Cache", "interval {}", (2, 3, 5, 8), cfgcache),
+    Sweep("EasyCache + CFG Cache", "threshold {}", (0.035, 0.06, 0.1, 0.16), easycache_guided),
 )
 
 
@@ -155,9 +167,11 @@ def patch_with(
 
     def patch(bench: Workbench) -> Any:
         made = sweep.make(bench, preset, value)
-        if preset == "custom" and not isinstance(made, Guarded):
-            made = Guarded(made)
         options = part("cache_core").Options(forecast=forecast)
-        return part("nodes.host").attach(bench.model, bench.identity, made, options)
+        model = bench.model
+        for one in made if isinstance(made, tuple) else (made,):
+            own = Guarded(one) if preset == "custom" and not isinstance(one, Guarded) else one
+            model = part("nodes.host").attach(model, bench.identity, own, options)
+        return model
 
     return patch

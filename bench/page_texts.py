@@ -28,7 +28,8 @@ COLUMNS = """## The main scenario in full
   `balanced`; FBCache's limit of reuses in a row is part of its knob, since no threshold gets
   below it. *preset*: the node as it comes, with that preset.
 - **computed**: evaluations in which the whole model ran, as a share of the uncached run's, counted
-  at the model's last block.
+  at the model's last block by rows: one without its negative branch counts half. *CFG Cache*
+  starts at 30 % of the schedule; behind EasyCache its interval is 2, or that of the preset.
 - **PSNR** in dB of the decoded clip against the uncached one: its mean over the prompts with the
   95 % bootstrap interval of the mean, the median, and the worst prompt. Clips that are the same
   count as 100 dB.
@@ -46,9 +47,9 @@ wherever the model computes in fp32, as on a CPU; *input copied* hands it a copy
 """
 OTHERS = """## Other scenarios
 
-One thing of the main scenario changed, forecast auto, and two values of each knob; thresholds are those of the main scenario times
-30 / steps, since a step of a shorter schedule changes more. Each point: share of computed
-evaluations, mean PSNR, and the worst prompt's.
+One thing of the main scenario changed, forecast auto, and two values of each knob; thresholds are
+those of the main scenario times 30 / steps, since a step of a shorter schedule changes more. Each
+point: share of computed evaluations, mean PSNR, and the worst prompt's.
 """
 REPRODUCE = """## Reproduce
 

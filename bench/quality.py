@@ -40,6 +40,7 @@ class Job:
     prompt_set: str
     count: int
     quick: bool
+    only: tuple[str, ...] = ()
     base: Path = Path()
 
 
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scenario", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS)
     )
+    parser.add_argument("--only", nargs="+", metavar="METHOD", help="these methods' rows again")
     parser.add_argument("--resume", action="store_true", help="only scenarios not measured yet")
     parser.add_argument("--prompts", choices=SETS, default="held-out", help="default: held-out")
     parser.add_argument("--limit", type=positive, help="so many prompts only")
@@ -89,7 +91,8 @@ def run(options: argparse.Namespace) -> None:
     wanted = scenarios(options, found)
     started = time.monotonic()
     for name, measured in run_all(jobs(options, wanted), options.jobs):
-        found["scenarios"][name] = {**measured, "date": results.today()}
+        before = found["scenarios"].get(name)
+        found["scenarios"][name] = results.joined(before, measured, options.only)
         results.write(path, found)
         say(f"{name} is done after {(time.monotonic() - started) / 60:.1f} minutes.")
     if MAIN.name in found["scenarios"]:
@@ -101,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
 def gathered(options: argparse.Namespace, path: Path) -> dict[str, Any]:
     """What the scenarios to come are added to."""
     new = results.empty(options.prompts, prompt_count(options), options.quick)
-    return results.merging(path, new) if options.scenario or options.resume else new
+    return results.merging(path, new) if options.scenario or options.resume or options.only else new
 
 
 def prompt_count(options: argparse.Namespace) -> int:
@@ -122,7 +125,8 @@ def scenarios(options: argparse.Namespace, found: dict[str, Any]) -> list[Scenar
 def jobs(options: argparse.Namespace, wanted: Sequence[Scenario]) -> list[Job]:
     """One for each scenario."""
     count = prompt_count(options)
-    return [Job(s, options.prompts, count, options.quick) for s in wanted]
+    only = tuple(options.only or ())
+    return [Job(s, options.prompts, count, options.quick, only) for s in wanted]
 
 
 def run_all(todo: Sequence[Job], processes: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -154,7 +158,9 @@ def work(job: Job) -> tuple[str, dict[str, Any]]:
         say(f"[{job.scenario.name}] {text}")
 
     prompts = SETS[job.prompt_set][: job.count]
-    wanted = entries(job.scenario, job.quick)
+    wanted = [
+        e for e in entries(job.scenario, job.quick) if not job.only or e.method in job.only
+    ]
     return job.scenario.name, measure(workbench(job.base), job.scenario, prompts, wanted, tell)
 
 

@@ -28,6 +28,8 @@ STYLES = {
     "AdaCache": ("#E69F00", "p"),
     "CustomCache": ("#7B4B1E", "<"),
     "EasyCache": ("#000000", "*"),
+    "CFG Cache": ("#8E6BBF", "X"),
+    "EasyCache + CFG Cache": ("#6B8E23", "P"),
     "host EasyCache, input copied": ("#555555", "*"),
     "host LazyCache": ("#888888", "h"),
     "fewer steps": ("#555555", "s"),

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,19 @@ def merging(path: Path, new: Json) -> Json:
                 "another --out."
             )
     return {**new, "scenarios": old["scenarios"]}
+
+
+def joined(old: Json | None, measured: Json, only: Sequence[str] | None) -> Json:
+    """A scenario's results; where only some methods were measured, the others' rows as they were.
+
+    Rows of the same model and machine may come from several runs: each is compared with uncached
+    renders of its own run.
+    """
+    found = {**measured, "date": today()}
+    if only and old:
+        kept = [row for row in old["rows"] if row["method"] not in only]
+        found = {**old, "rows": [*kept, *measured["rows"]]}
+    return found
 
 
 def write(path: Path, results: Json) -> None:

@@ -27,13 +27,13 @@ CALIBRATED = "bench.safetensors"
 class Sampled:
     """One sampling: its frames, and what it took.
 
-    computed: evaluations in which the model ran to its last block. cpu_seconds: of this process.
-    trace: the pack's own, None without it.
+    computed: evaluations in which the model ran to its last block; half of one where one of its two
+    branches did. cpu_seconds: of this process. trace: the pack's own, None without it.
     """
 
     frames: Tensor
     evaluations: int
-    computed: int
+    computed: float
     seconds: float
     cpu_seconds: float
     trace: Any | None
@@ -41,21 +41,27 @@ class Sampled:
 
 @dataclass
 class Counter:
-    """Counts evaluations, and in how many of them the last block of the model ran."""
+    """Counts evaluations, and the rows of them that reached the last block of the model.
 
+    rows: of an evaluation in which all branches run.
+    """
+
+    rows: int
     evaluations: int = 0
-    computed: int = 0
-    ran: bool = False
+    ran: int = 0
 
-    def block(self, *_: Any) -> None:
-        """The last block of the model ran."""
-        self.ran = True
+    def block(self, _block: Any, _inputs: Any, output: Tensor) -> None:
+        """The last block of the model ran on some rows."""
+        self.ran += len(output)
 
     def step(self, *_: Any) -> None:
         """A step is over; the samplers here evaluate the model once in each."""
         self.evaluations += 1
-        self.computed += self.ran
-        self.ran = False
+
+    @property
+    def computed(self) -> float:
+        """Evaluations' worth of rows."""
+        return self.ran / self.rows
 
 
 @dataclass
@@ -69,7 +75,7 @@ class Workbench:
 
     def sample(self, model: Any, scenario: Scenario, prompt: Prompt) -> Sampled:
         """One clip."""
-        counter = Counter()
+        counter = Counter(rows=1 if scenario.cfg == 1 else 2)
         blocks = self.model.get_model_object("diffusion_model").blocks
         handle = blocks[-1].register_forward_hook(counter.block)
         self.traces.clear()

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Hashable
 from math import isfinite
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,8 +30,11 @@ class Mailbox:
     def __init__(self, cuda: bool) -> None:
         self.cuda = cuda
         with torch.inference_mode(False):  # threads of the host write here too, in another mode
-            self.box = torch.zeros(LETTERS, pin_memory=self.cuda)
-        self.seen = self.box.numpy()
+            self.seen = np.zeros(LETTERS, np.float32)
+            self.box = torch.from_numpy(self.seen)
+            if cuda:
+                self.box = self.box.pin_memory()  # a copy: letters go there
+                self.seen = self.box.numpy()
         self.sent: list[tuple[int, torch.cuda.Event | None]] = []
 
     def post(self, scalar: Tensor) -> int | None:

@@ -10,7 +10,7 @@ from .identity import Identity
 from .vocabulary import PresetName
 
 OURS = "ours, measured on the tiny test model only"
-PRESETS = {"quality": (2, 0.4, 1.0), "balanced": (3, 0.3, 1.0), "fast": (5, 0.2, 1.0)}
+PRESETS = {"quality": (2, 0.3, 1.0), "balanced": (3, 0.3, 1.0), "fast": (5, 0.3, 1.0)}
 """Interval, start and end. Guidance of early steps sets the layout, so all start late."""
 
 

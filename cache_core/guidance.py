@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from math import prod
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -15,8 +15,10 @@ from .config import Method, Options
 from .decision import Action, Decision, Reason, compute
 from .forecast import Forecast, combine
 from .guards import Guards, guards_of
+from .identity import RunFacts
 from .memory import Sizes
-from .schedule import Position
+from .recall import make_good
+from .schedule import Position, Schedule
 from .store import History
 
 FORECAST = Forecast(order=1, axis="logsnr", slope=0.6, horizon=3)
@@ -47,14 +49,14 @@ class Guidance:
         method: Method,
         policy: CFGCache,
         guards: Guards,
-        steps: int,
-        forecast: Forecast = FORECAST,
+        forecast: Forecast,
+        schedule: Schedule,
     ) -> None:
         self.method = method
         self.policy = policy
         self.guards = guards
-        self.steps = steps
         self.forecast = forecast
+        self.schedule = schedule
         self.differences: dict[Hashable, Difference] = {}
 
     @property
@@ -72,7 +74,7 @@ class Guidance:
 
     def decide(self, known: Difference, position: Position, conditions: Hashable) -> Decision:
         """Whether uncond needs to run, if the evaluation is computed at all."""
-        forbidden = self.guards.forbids(position, self.steps, 0)
+        forbidden = self.guards.forbids(position, self.schedule.steps, 0)
         if not known.history.positions:
             return compute(forbidden or Reason.FIRST)
         if conditions != known.conditions:
@@ -81,19 +83,29 @@ class Guidance:
         full = forbidden or (Reason.INTERVAL if due else None)
         return compute(full) if full else GUIDED
 
-    def record(
+    def learn(
         self, known: Difference, position: Position, conditions: Hashable, difference: Tensor
-    ) -> None:
-        """Both branches were computed: keep the difference of their velocities, uncond - cond."""
+    ) -> Tensor | None:
+        """Both branches were computed: keep the difference of their velocities, uncond - cond.
+
+        What to add to it so that differences reused before are made good, None where none are; see
+        ``forecast.correction_weights``.
+        """
+        history, added = known.history, None
+        if history.owed and conditions == known.conditions:
+            added = make_good(history, self.schedule, position, difference) - difference
         signature = (tuple(difference.shape), difference.dtype, difference.device)
-        known.history.record(position, difference, signature)
+        history.record(position, difference, signature)
         known.conditions, known.without = conditions, 0
+        return added
 
     def restore(self, known: Difference, position: Position, cond: Tensor) -> Tensor:
         """The difference at a position, forecast and weighted, on the device of ``cond``."""
         history = known.history
         weights = self.forecast.weights(history.positions, position)
         found = combine(history.slots, weights, cond.dtype, cond.device)
+        if self.forecast.corrects:
+            history.owe(position, self.schedule.length(position.step), weights)
         return self.policy.weighted(found)
 
     def clear(self) -> None:
@@ -102,14 +114,9 @@ class Guidance:
 
 
 def guidance_of(
-    methods: Sequence[Method],
-    options: Options,
-    steps: int,
-    percent_to_sigma: Callable[[float], float],
-    before: int = 0,
-    letters: str = "",
+    methods: Sequence[Method], options: Options, schedule: Schedule, facts: RunFacts, *where: Any
 ) -> Guidance | None:
-    """CFG Cache, if it is among the methods of a run; see ``guards_of``.
+    """CFG Cache, if it is among the methods of a run; ``where``: the rest of ``guards_of``.
 
     Its guards are those of the options, their window narrowed to the method's own.
     """
@@ -118,9 +125,16 @@ def guidance_of(
         return None
     policy = cast(CFGCache, method.policy)
     own = replace(options, start_percent=policy.start_percent, end_percent=policy.end_percent)
-    where = (method.guards, steps, percent_to_sigma, before, letters)
-    narrow, wide = (guards_of(chosen, *where) for chosen in (own, options))
+    chosen = (own, options)
+    narrow, wide = (guards_of(o, method.guards, schedule.steps, *where) for o in chosen)
     start = min(wide.start_sigma, narrow.start_sigma)
     guards = replace(wide, start_sigma=start, end_sigma=max(wide.end_sigma, narrow.end_sigma))
-    forecast = Forecast(order=0) if options.forecast == "hold" else FORECAST
-    return Guidance(method, policy, guards, steps, forecast)
+    return Guidance(method, policy, guards, _forecast(options, facts), schedule)
+
+
+def _forecast(options: Options, facts: RunFacts) -> Forecast:
+    if options.forecast == "hold":
+        return Forecast(order=0)
+    automatic = options.correction == "auto" and options.forecast == "auto"
+    wanted = automatic or options.correction == "on"
+    return replace(FORECAST, corrects=wanted and facts.corrects)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,9 +12,11 @@ from .anchors import restore
 from .branches import Chunk
 from .forecast import combine, correction_weights
 from .forms import Fill
-from .run import Run
 from .schedule import Position, Schedule
 from .store import History
+
+if TYPE_CHECKING:
+    from .run import Run
 
 RowsFill = Callable[[slice], Fill]
 """For some rows, what writes their value into a buffer."""

@@ -27,7 +27,7 @@ from .plans import distance, plan
 from .policy import Dynamic, Past, Policy, Probing, Static
 from .ranks import Ranks
 from .scalars import read_scalars
-from .schedule import Position, Schedule
+from .schedule import Course, Position, Schedule
 from .shield import Result, shielded
 from .store import Store
 from .timetable import Outlook, Timetable
@@ -88,16 +88,15 @@ class Run:
         self.groups: dict[Hashable, Group] = {}
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
-        self.guidance = guidance_of(resolved, config.options, *where)
+        self.course = Course(schedule)
+        self.guidance = guidance_of(resolved, config.options, schedule, self.facts, *where[1:])
         told = list(zip(self.methods, self.guards, strict=True))
         told += [(self.guidance.method, self.guidance.guards)] if self.guidance else []
-        self.trace = Trace(identity.label, self.level, in_force(told), schedule.steps)
-        self.trace.forecast = self.forecast.describe()
+        numbers, forecast = in_force(told), self.forecast.describe()
+        self.trace = Trace(identity.label, self.level, numbers, schedule.steps, forecast)
         self.trace.keeping = keeping
-        if before:
-            self.trace.note(f"goes on after {before} steps of the same expert")
-        if mask.note:
-            self.trace.note(mask.note)
+        going_on = f"goes on after {before} steps of the same expert" if before else ""
+        self.trace.notes += [note for note in (going_on, mask.note) if note]
         self.alarm = Alarm()
         self.idle = self._idles()
 
@@ -129,12 +128,13 @@ class Run:
         self.evaluation = Evaluation(self.evaluations, sigma.reshape(-1)[:1])
         reads = not self.idle and any(p.looks_at in ("block", "latent") for p in self.policies)
         if self.facts.counted and not reads and self.evaluations < self.schedule.steps:
-            index = self.evaluations
-            self.evaluation.position = Position(index, index, self.schedule.sigmas[index])
+            at = self.evaluations
+            self._at(self.evaluation, Position(at, at, self.schedule.sigmas[at]))
         self.evaluations += 1
         self.alarm.look()
         if self.alarm.rung and not self.idle:
-            self._collapsed(self.alarm.rung)
+            self.idle, self.guidance = Reason.COLLAPSE, None
+            self.trace.note(self.alarm.rung)
         self.trace.evaluation_begins()
 
     def end(self) -> None:
@@ -154,9 +154,7 @@ class Run:
 
     def locate(self, evaluation: Evaluation, sigma: float) -> Position:
         """Fix where ``evaluation`` stands, its sigma being read."""
-        position = Position(evaluation.index, self.schedule.step_of(sigma), sigma)
-        evaluation.position = position
-        return position
+        return self._at(evaluation, Position(evaluation.index, self.schedule.step_of(sigma), sigma))
 
     def position(self, evaluation: Evaluation) -> Position:
         """Where ``evaluation`` stands; a device sync if its steps are not counted or read yet."""
@@ -174,8 +172,8 @@ class Run:
         A step mask overrules them; it is heard last, since policies learn from every step.
         measured: the distances that probing methods found, by their place.
         """
-        if self.idle:
-            return compute(self.idle)
+        if self.idle or self.course.jumped == position.evaluation:
+            return compute(self.idle or Reason.CHANGED)
         votes = [
             self._vote(group, which, position, distance(self, group, which, position, branch))
             if which not in measured
@@ -212,18 +210,19 @@ class Run:
         guided = self.guidance.nbytes if self.guidance else 0
         self.trace.holds(self.store.nbytes + sum(g.nbytes for g in self.groups.values()) + guided)
 
+    def _at(self, evaluation: Evaluation, position: Position) -> Position:
+        """The evaluation is there; nothing known so far serves one that is no continuation."""
+        evaluation.position = position
+        if self.course.jumps(position):
+            self.forget()
+        return position
+
     def _failed(self, error: Exception) -> None:
         if is_out_of_memory(error):
             self.idle, self.guidance = Reason.MEMORY, None
             self.trace.ran_out_of_memory(error)
         else:
             self.trace.failed(error)
-        self.forget()
-
-    def _collapsed(self, what: str) -> None:
-        """Everything is computed from here on."""
-        self.idle, self.guidance = Reason.COLLAPSE, None
-        self.trace.note(what)
         self.forget()
 
     def _idles(self) -> Reason | None:

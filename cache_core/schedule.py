@@ -47,6 +47,19 @@ class Schedule:
         """How far the sampler goes in a step, in sigma; negative for falling noise."""
         return self.sigmas[step + 1] - self.sigmas[step]
 
+    def holds(self, sigma: float) -> bool:
+        """True for a noise level between the schedule's ends, above 0."""
+        return 0 < sigma <= max(self.sigmas) * (1 + RELATIVE_TOLERANCE)
+
+    def went_back(self, sigma: float, before: Sequence[float]) -> bool:
+        """True for a noise level on the wrong side of all the last ones.
+
+        Samplers may look a step or two ahead and come back; those that go further start anew.
+        """
+        if self.sigmas[0] < self.sigmas[-1]:
+            return bool(before) and sigma < min(before) * (1 - RELATIVE_TOLERANCE)
+        return bool(before) and sigma > max(before) * (1 + RELATIVE_TOLERANCE)
+
     def step_of(self, sigma: float) -> int:
         """The step whose interval [sigma[i], sigma[i + 1]) of falling noise holds ``sigma``.
 
@@ -58,3 +71,25 @@ class Schedule:
             return max(bisect_right(self.sigmas[:-1], sigma * (1 + RELATIVE_TOLERANCE)) - 1, 0)
         rising = [-value for value in self.sigmas[:-1]]
         return max(bisect_right(rising, -sigma * (1 - RELATIVE_TOLERANCE)) - 1, 0)
+
+
+class Course:
+    """Where the evaluations of a run have been. jumped: the last one that had to start anew."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.levels: list[float] = []
+        self.astray = False
+        self.jumped: int | None = None
+
+    def jumps(self, position: Position) -> bool:
+        """An evaluation is there: is it no continuation of what is known so far?
+
+        It went back in noise, or is outside the schedule, or comes back from there.
+        """
+        came_back, self.astray = self.astray, not self.schedule.holds(position.sigma)
+        jumps = came_back or self.astray or self.schedule.went_back(position.sigma, self.levels)
+        if jumps:
+            self.jumped, self.levels = position.evaluation, []
+        self.levels = [*self.levels[-1:], position.sigma]
+        return jumps

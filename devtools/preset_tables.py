@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cache_core import adacache_presets, easycache_presets, taylorseer_presets
+from cache_core import (
+    adacache_presets,
+    cfgcache_presets,
+    easycache_presets,
+    taylorseer_presets,
+)
 from cache_core.config import Options
 from cache_core.customcache_presets import CustomCacheChoice
 from cache_core.fbcache_presets import FBCACHE
@@ -50,10 +55,10 @@ FIRST_BLOCK = """## Apply FBCache
 `residual_diff_threshold` by metric and size of the model. How many steps are reused depends on the
 video.
 """
-OTHERS = """## Apply EasyCache, TaylorSeer, AdaCache and CustomCache
+OTHERS = """## Apply EasyCache, TaylorSeer, AdaCache, CFG Cache and CustomCache
 
 The same on every model but for CustomCache, which takes TeaCache's thresholds for e, and LightX2V's
-0.26 or more for fast. All compute the first fifth of the steps and the last one.
+0.26 or more for fast. All but CFG Cache compute the first fifth of the steps, and all the last one.
 """
 
 
@@ -109,11 +114,14 @@ def magcache_rows() -> Iterator[tuple[object, ...]]:
 def other_rows() -> Iterator[tuple[object, ...]]:
     """The numbers of the methods that hardly know the model."""
     easy, taylor, ada = easycache_presets, taylorseer_presets, adacache_presets
+    cfg = cfgcache_presets
     yield "EasyCache", "`reuse_threshold`", *(easy.PRESETS[p] for p in PRESETS), easy.SOURCE
     intervals = [f"{interval}, {order}" for interval, order, _ in map(taylor.PRESETS.get, PRESETS)]
     yield "TaylorSeer", "`interval`, `max_order`", *intervals, taylor.OURS
     books = [f"official for {ada.PRESETS[p]}" for p in PRESETS]
     yield "AdaCache", "`codebook`", *books, "published for Open-Sora, scaled to the run's steps"
+    guided = [", ".join(f"{n:g}" for n in cfg.PRESETS[p]) for p in PRESETS]
+    yield "CFG Cache", "`interval`, `start_percent`, `end_percent`", *guided, cfg.OURS
     known = identity(PUBLISHED["wan2.1_t2v_14B"], "14B")
     made = [CustomCacheChoice(p, 0).resolve(known) for p in PRESETS]
     thresholds = [method.policy.threshold for method in made]

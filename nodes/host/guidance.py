@@ -99,21 +99,26 @@ class Step:
 
     def _both(self, outputs: Outputs, before: tuple[int, int]) -> Outputs:
         """Both have run: learn their difference if they were computed."""
-        if self.evaluation.reused == before[1]:
-            self.run.shield(lambda: self._learn(outputs))
-        return outputs
+        if self.evaluation.reused > before[1]:
+            return outputs
+        learnt = self.run.shield(lambda: self._learn(outputs))
+        return outputs if learnt is None else learnt
 
     def _reused(self, before: tuple[int, int]) -> bool:
         computed, reused = before
         return self.evaluation.reused > reused and self.evaluation.computed == computed
 
-    def _learn(self, outputs: Outputs) -> None:
-        """The difference of the velocities, without what corrections have added to them."""
-        difference = (outputs[COND] - outputs[UNCOND]) / self.position.sigma
+    def _learn(self, outputs: Outputs) -> Outputs:
+        """Keep the difference of the velocities, without what corrections have added to them; the
+        outputs with reused differences made good.
+        """
+        sigma = self.position.sigma
+        difference = (outputs[COND] - outputs[UNCOND]) / sigma
         for branch, added in self.evaluation.corrections.items():
             difference += added if branch == COND else -added
-        self.guidance.record(self.known, self.position, self.conditions, difference)
+        more = self.guidance.learn(self.known, self.position, self.conditions, difference)
         self.run.account()
+        return outputs if more is None else [outputs[COND], outputs[UNCOND] - sigma * more]
 
     def _restored(self, cond: Tensor) -> Tensor:
         difference = self.guidance.restore(self.known, self.position, cond)

@@ -1,6 +1,6 @@
 """CFG Cache's numbers, its decisions, its bands of frequency."""
 
-from math import inf
+from math import inf, log
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import TOY
 
-from cache_core import Options, StepCacheError
+from cache_core import Options, RunFacts, Schedule, StepCacheError
 from cache_core.cfgcache import CFGCache
 from cache_core.cfgcache_presets import PRESETS, CFGCacheChoice
 from cache_core.guidance import guidance_of
@@ -24,7 +24,8 @@ def percent_to_sigma(percent):
 
 def guidance(interval=3, start=0.0, end=1.0, **options):
     method = CFGCacheChoice("custom", interval, start, end).resolve(TOY)
-    return guidance_of([method], Options(**options), STEPS, percent_to_sigma)
+    schedule = Schedule.of([1 - step / STEPS for step in range(STEPS + 1)])
+    return guidance_of([method], Options(**options), schedule, RunFacts(), percent_to_sigma)
 
 
 def at(step):
@@ -42,7 +43,7 @@ def followed(guided, reused=(), conditions=lambda step: "same"):
             known.without += 1
             letters += "C"
         else:
-            guided.record(known, at(step), conditions(step), torch.zeros(1, 2, 3))
+            guided.learn(known, at(step), conditions(step), torch.zeros(1, 2, 3))
             letters += "B"
     return letters
 
@@ -96,7 +97,7 @@ def test_a_difference_that_never_changes_is_restored(forecast):
     guided = guidance(3, forecast=forecast)
     known, value = guided.difference("window"), torch.randn(1, 4, 5)
     for step in (0, 3):
-        guided.record(known, at(step), "same", value)
+        guided.learn(known, at(step), "same", value)
     restored = guided.restore(known, at(5), torch.zeros(1, 4, 5))
     torch.testing.assert_close(restored, value)
     assert guided.nbytes == value.nbytes * (1 if forecast == "hold" else 2)
@@ -122,3 +123,21 @@ def test_presets_leave_the_layout_to_full_guidance(preset):
     policy = CFGCacheChoice(preset, 9, 0.0, 1.0).resolve(TOY).policy
     assert (policy.interval, policy.start_percent, policy.end_percent) == PRESETS[preset]
     assert policy.start_percent >= 0.2
+
+
+def test_reused_differences_are_made_good_at_the_next_full_evaluation():
+    """Added to the difference: what interpolating says that the forecasts in between got wrong."""
+    method = CFGCacheChoice("custom", 4, 0.0, 1.0).resolve(TOY)
+    schedule = Schedule.of([1 - step / STEPS for step in range(STEPS + 1)])
+    facts = RunFacts(corrects=True)
+    guided = guidance_of([method], Options(), schedule, facts, percent_to_sigma)
+    known, cond = guided.difference("window"), torch.zeros(1)
+    assert guided.learn(known, at(2), "same", torch.tensor([3.0])) is None
+    used = [float(guided.restore(known, at(step), cond)) for step in (3, 4)]
+    added = guided.learn(known, at(5), "same", torch.tensor([6.0]))
+    points = [log((1 - at(step).sigma) / at(step).sigma) for step in (2, 3, 4, 5)]
+    true = np.interp(points[1:3], [points[0], points[3]], [3.0, 6.0])
+    assert used == [3.0, 3.0]
+    assert float(added) == pytest.approx(sum(true - used), rel=1e-5)
+    guided.restore(known, at(6), cond)
+    assert guided.learn(known, at(7), "other", torch.tensor([1.0])) is None  # another prompt's

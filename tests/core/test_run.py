@@ -90,7 +90,7 @@ def places(n, count, stages):
     """The sigmas of ``count`` evaluations, ``stages`` to a step, the last at its end."""
     within = {1: [0.0], 2: [0.0, 1.0], 3: [0.0, 0.5, 1.0]}[stages]
     steps = len(n.sigmas) - 1
-    index = [(i // stages % steps, within[i % stages]) for i in range(count)]
+    index = [(min(i // stages, steps - 1), within[i % stages]) for i in range(count)]
     return [n.sigmas[i] + part * (n.sigmas[i + 1] - n.sigmas[i]) for i, part in index]
 
 

@@ -64,3 +64,9 @@ def traces(part, monkeypatch):
 def run_separately(monkeypatch):
     """Makes the host call a model once per condition, as it does when memory is short."""
     return lambda model: monkeypatch.setattr(model.model, "memory_required", lambda *a, **k: 1e30)
+
+
+@pytest.fixture
+def unalarmed(part, monkeypatch):
+    """No magnitude rings the collapse alarm: random models run away under extrapolation."""
+    monkeypatch.setattr(part("cache_core.alarm"), "BAND", 1e30)

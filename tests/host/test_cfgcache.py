@@ -211,6 +211,6 @@ def test_an_out_of_memory_ends_it(wan, model, guided, part, traces, monkeypatch)
     def full(*args):
         raise torch.OutOfMemoryError("pretended")
 
-    monkeypatch.setattr(part("cache_core.guidance").Guidance, "record", full)
+    monkeypatch.setattr(part("cache_core.guidance").Guidance, "learn", full)
     assert torch.equal(wan.sample(guided(model), STEPS), wan.sample(model, STEPS))
     assert traces[0].counts()["uncond"]["reused"] == 0

@@ -92,6 +92,7 @@ def assert_forecast(values, sigmas, plan, means, atol=1e-5):
     assert checked == plan.count("R") > 0
 
 
+@pytest.mark.usefixtures("unalarmed")
 @pytest.mark.every_host
 @pytest.mark.parametrize("branch", [0, 1], ids=["cond", "uncond"])
 @pytest.mark.parametrize(("options", "means"), WAYS.values(), ids=list(WAYS))
@@ -111,6 +112,7 @@ def test_a_reused_output_is_the_naive_forecast(
     assert_forecast(values, [call.sigma for call in calls], PLAN, means)
 
 
+@pytest.mark.usefixtures("unalarmed")
 @pytest.mark.parametrize("order", [0, 1, 2])
 @pytest.mark.parametrize("axis", ["logsnr", "step", "sigma"])
 def test_taylorseer_makes_its_series_with_forecast_taylor(wan, caching, model, traces, order, axis):
@@ -140,6 +142,7 @@ def test_easycache_holds_relative_to_the_input_and_forecasts_velocities(
         assert_forecast(values, [call.sigma for call in calls], plan, means)
 
 
+@pytest.mark.usefixtures("unalarmed")
 @pytest.mark.every_host
 @pytest.mark.parametrize(("options", "means"), WAYS.values(), ids=list(WAYS))
 def test_at_level_hidden_it_is_the_residual_of_the_blocks(
