@@ -92,6 +92,8 @@ class Guidance:
         ``forecast.correction_weights``.
         """
         history, added = known.history, None
+        if not known.without:
+            history.owed.clear()  # both branches made good what they owed
         if history.owed and conditions == known.conditions:
             added = make_good(history, self.schedule, position, difference) - difference
         signature = (tuple(difference.shape), difference.dtype, difference.device)
@@ -102,11 +104,19 @@ class Guidance:
     def restore(self, known: Difference, position: Position, cond: Tensor) -> Tensor:
         """The difference at a position, forecast and weighted, on the device of ``cond``."""
         history = known.history
-        weights = self.forecast.weights(history.positions, position)
-        found = combine(history.slots, weights, cond.dtype, cond.device)
+        weights = self.owe(known, position)
+        return self.policy.weighted(combine(history.slots, weights, cond.dtype, cond.device))
+
+    def owe(self, known: Difference, position: Position) -> list[float]:
+        """The weights of a difference that is reused, noted if it is to be made good.
+
+        Both branches reused by a step method owe one too: should uncond miss the next computed
+        evaluation, it is the only account of what their forecasts got wrong.
+        """
+        weights = self.forecast.weights(known.history.positions, position)
         if self.forecast.corrects:
-            history.owe(position, self.schedule.length(position.step), weights)
-        return self.policy.weighted(found)
+            known.history.owe(position, self.schedule.length(position.step), weights)
+        return weights
 
     def clear(self) -> None:
         """Let go of every tensor."""

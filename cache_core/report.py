@@ -27,7 +27,21 @@ def plan_line(trace: Trace) -> str:
         for method in trace.methods
         if method.plan is not None
     )
-    return " | ".join(part for part in [trace.model, plans, *trace.notes] if part)
+    told = [trace.model, plans, costs_text(trace), *trace.notes]
+    return " | ".join(part for part in told if part)
+
+
+def costs_text(trace: Trace) -> str:
+    """What is going to be kept, and what it would be at the other level; empty if unknown."""
+    if not any(trace.costs.values()):
+        return ""
+    own = f"keeps {trace.costs[trace.level] / MIB:.1f} MiB"
+    others = [
+        f"{level} level: {size / MIB:.1f} MiB"
+        for level, size in trace.costs.items()
+        if level != trace.level
+    ]
+    return f"{own} at {trace.level} level ({', '.join(others)})"
 
 
 def plan_text(plan: str) -> str:

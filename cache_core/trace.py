@@ -98,6 +98,7 @@ class Trace:
     peak_bytes: int = 0
     errors: int = 0
     notes: list[str] = field(default_factory=list)
+    costs: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     started: float | None = None
 

@@ -14,7 +14,14 @@ from server import PromptServer
 
 from ...cache_core import Run
 from ...cache_core.merged import merged, whole
-from ...cache_core.report import node_text, plan_line, plan_text, record_line, summary_line
+from ...cache_core.report import (
+    costs_text,
+    node_text,
+    plan_line,
+    plan_text,
+    record_line,
+    summary_line,
+)
 from ...cache_core.tables import summary_table
 from ...cache_core.trace import Trace
 from .ledger import Finished
@@ -50,7 +57,7 @@ def announce(trace: Trace) -> None:
         log.info("Wan Step Cache: %s", plan_line(trace))
     for method in trace.methods:
         if method.plan is not None:
-            show(plan_text(method.plan), method.node)
+            show("\n".join(filter(None, (plan_text(method.plan), costs_text(trace)))), method.node)
 
 
 def show(text: str, node: str | None) -> None:

@@ -100,6 +100,8 @@ class Step:
     def _both(self, outputs: Outputs, before: tuple[int, int]) -> Outputs:
         """Both have run: learn their difference if they were computed."""
         if self.evaluation.reused > before[1]:
+            if self.known.history.positions:
+                self.run.shield(lambda: self.guidance.owe(self.known, self.position))
             return outputs
         learnt = self.run.shield(lambda: self._learn(outputs))
         return outputs if learnt is None else learnt

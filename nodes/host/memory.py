@@ -11,9 +11,11 @@ from comfy import model_management
 from ...cache_core import Run
 from ...cache_core import memory as needs
 from ...cache_core.memory import Sizes, footprint, tokens_of
+from ...cache_core.vocabulary import CacheLevel
 from .identity import is_wan
 from .keys import run_of
 
+LEVELS: tuple[CacheLevel, ...] = ("output", "hidden")
 Conditions = dict[str, list[Any]]
 """The host's conditions by their name, such as positive and negative."""
 
@@ -47,10 +49,12 @@ def with_room(
     if sizes is None:
         return None
     keeping, options = run.store.keeping, run.config.options
-    run.footprint = footprint(
-        *(sizes, run.level, keeping.dtype, 0 if run.idle else run.forecast.depth),
-        *(options.cfg_mode, run.dynamic.values(), run.guidance),
-    )
+    rest = (options.cfg_mode, run.dynamic.values(), run.guidance)
+    depth = 0 if run.idle else run.forecast.depth
+    run.footprint = footprint(sizes, run.level, keeping.dtype, depth, *rest)
+    run.trace.costs = {
+        level: sizes.branches * depth * sizes.value(level, keeping.dtype) for level in LEVELS
+    }
     rows, *rest = noise_shape
     two = model.model.memory_required([2, *rest])  # the host estimates twice the rows
     return [rows + run.footprint.on_device(keeping) / two, *rest]

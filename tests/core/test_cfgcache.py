@@ -134,6 +134,7 @@ def test_reused_differences_are_made_good_at_the_next_full_evaluation():
     known, cond = guided.difference("window"), torch.zeros(1)
     assert guided.learn(known, at(2), "same", torch.tensor([3.0])) is None
     used = [float(guided.restore(known, at(step), cond)) for step in (3, 4)]
+    known.without = 1
     added = guided.learn(known, at(5), "same", torch.tensor([6.0]))
     points = [log((1 - at(step).sigma) / at(step).sigma) for step in (2, 3, 4, 5)]
     true = np.interp(points[1:3], [points[0], points[3]], [3.0, 6.0])

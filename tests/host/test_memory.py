@@ -1,5 +1,6 @@
 """What the cache holds is known beforehand, told to the host, and never in the way of a render."""
 
+import logging
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -378,3 +379,14 @@ def test_it_works_with_weights_that_the_host_keeps_in_low_vram(
     assert starved.model.model_lowvram
     assert torch.equal(*found)
     assert [caching.actions(trace) for trace in traces] == ["CCRRRR"] * 2
+
+
+def test_the_plan_says_what_each_level_takes(wan, caching, model, caplog):
+    """Two branches, two values each: 16 channels of 2x32x32, or 512 tokens of the model's dim."""
+    cached = caching.with_policies(model, caching.static("MagCache"), warmup_steps=2)
+    with caplog.at_level(logging.INFO):
+        wan.sample(cached, 16, size=(2, 32, 32))
+    output, hidden = 4 * 16 * 2 * 32 * 32 * 4, 4 * (2 * 16 * 16) * wan.DIM * 4
+    output, hidden = (f"{size / 2**20:.1f} MiB" for size in (output, hidden))
+    told = f"keeps {output} at output level (hidden level: {hidden})"
+    assert sum(told in line for line in caplog.messages) == 1
