@@ -23,7 +23,7 @@ def pair(class_type=None, seed=SEED, **inputs):
     if class_type is not None:
         models = {"model": ["shift", 0], "low_noise_model": ["shift_low", 0]}
         graph["cache"] = node(class_type, **models, **inputs)
-    both = [graph["high"]["inputs"], graph["sampler"]["inputs"]]
+    both = [graph["part to 9"]["inputs"], graph["sampler"]["inputs"]]
     for values, (start, end) in zip(both, ((0, SWITCH), (SWITCH, STEPS)), strict=True):
         values.update(start_at_step=start, end_at_step=end, steps=STEPS, noise_seed=seed)
     return graph
