@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from .config import Method
 from .guards import Guards
-from .trace import MethodInForce
+from .keeping import Keeping
+from .trace import MethodInForce, Trace
+
+if TYPE_CHECKING:
+    from .run import Run
 
 
-def in_force(methods: Iterable[tuple[Method, Guards]]) -> list[MethodInForce]:
-    """Methods with the guards that hold for each, in the same order."""
-    return [_in_force(method, guards) for method, guards in methods]
+def trace_of(run: Run, model: str, keeping: Keeping) -> Trace:
+    """The trace of a run that starts: its methods in order of precedence, CFG Cache last."""
+    told = list(zip(run.methods, run.guards, strict=True))
+    told += [(run.guidance.method, run.guidance.guards)] if run.guidance else []
+    numbers, forecast = [_in_force(*pair) for pair in told], run.forecast.describe()
+    return Trace(model, run.level, numbers, run.schedule.steps, forecast, keeping=keeping)
 
 
 def _in_force(method: Method, guards: Guards) -> MethodInForce:

@@ -19,7 +19,7 @@ from .forecast_choice import forecast_for
 from .guards import guards_of
 from .guidance import guidance_of
 from .identity import RunFacts
-from .in_force import in_force
+from .in_force import trace_of
 from .keeping import Keeping
 from .masks import placed
 from .memory import Footprint, is_out_of_memory
@@ -31,7 +31,6 @@ from .schedule import Course, Position, Schedule
 from .shield import Result, shielded
 from .store import Store
 from .timetable import Outlook, Timetable
-from .trace import Trace
 from .vocabulary import Signal
 from .votes import masked, unknown_because, vote
 
@@ -90,11 +89,7 @@ class Run:
         self.evaluations = 0
         self.course = Course(schedule)
         self.guidance = guidance_of(resolved, config.options, schedule, self.facts, *where[1:])
-        told = list(zip(self.methods, self.guards, strict=True))
-        told += [(self.guidance.method, self.guidance.guards)] if self.guidance else []
-        numbers, forecast = in_force(told), self.forecast.describe()
-        self.trace = Trace(identity.label, self.level, numbers, schedule.steps, forecast)
-        self.trace.keeping = keeping
+        self.trace = trace_of(self, identity.label, keeping)
         going_on = f"goes on after {before} steps of the same expert" if before else ""
         self.trace.notes += [note for note in (going_on, mask.note) if note]
         self.alarm = Alarm()

@@ -142,3 +142,18 @@ def test_reused_differences_are_made_good_at_the_next_full_evaluation():
     assert float(added) == pytest.approx(sum(true - used), rel=1e-5)
     guided.restore(known, at(6), cond)
     assert guided.learn(known, at(7), "other", torch.tensor([1.0])) is None  # another prompt's
+
+
+@pytest.mark.parametrize(("without", "made_good"), [(0, False), (1, True)])
+def test_reused_steps_owe_a_difference_only_if_uncond_then_misses_one(without, made_good):
+    """Where both branches are computed next, each makes good its own."""
+    method = CFGCacheChoice("custom", 4, 0.0, 1.0).resolve(TOY)
+    schedule = Schedule.of([1 - step / STEPS for step in range(STEPS + 1)])
+    facts = RunFacts(corrects=True)
+    guided = guidance_of([method], Options(), schedule, facts, percent_to_sigma)
+    known = guided.difference("window")
+    guided.learn(known, at(2), "same", torch.tensor([3.0]))
+    guided.owe(known, at(3))
+    known.without = without
+    added = guided.learn(known, at(5), "same", torch.tensor([6.0]))
+    assert (added is not None) == made_good
