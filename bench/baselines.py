@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import Any
 
 from .entry import Entry
-from .methods import middle_of
 from .scenario import MAIN, Scenario
 from .workbench import Workbench, part
 
@@ -24,16 +23,16 @@ START, END = 0.15, 0.95
 def baselines(scenario: Scenario) -> Iterator[Entry]:
     """All of them; outside the main scenario less of what does worst."""
     main = scenario == MAIN
-    for share in SHARES if main else middle_of(SHARES):
+    for share in SHARES:
         steps = round(share * scenario.steps)
         yield Entry("baseline", FEWER, f"{steps} steps", lambda bench: bench.model, steps=steps)
     for interval in INTERVALS if main else ():
         yield Entry("baseline", EVERY, f"k {interval}", lambda b, k=interval: every(b, k))
     for limit in EASY if main else ():
         yield cached(SHIPPED, "Easy", limit)
-    for limit in EASY if main else middle_of(EASY):
+    for limit in EASY:
         yield cached(SHIELDED, "Easy", scenario.threshold(limit), copied=True)
-    for limit in LAZIER if main else middle_of(LAZIER):
+    for limit in LAZIER:
         yield cached(LAZY, "Lazy", scenario.threshold(limit))
 
 

@@ -112,6 +112,8 @@ def easycache_guided(bench: Workbench, preset: str, value: float) -> Any:
     return easycache(bench, preset, value), cfgcache(bench, preset, 2)
 
 
+GUIDED = (cfgcache, easycache_guided)
+"""Without guidance there is nothing that they could leave out."""
 SWEEPS = (
     Sweep("FBCache", "threshold {}, {} in a row", FIRST_BLOCK, fbcache),
     Sweep("TeaCache e0", "threshold {}", (0.04, 0.06, 0.09, 0.15), teacache_e0),
@@ -129,8 +131,10 @@ SWEEPS = (
 def methods(scenario: Scenario) -> Iterator[Entry]:
     """Every method over its knob; in the main scenario with every forecast, and every preset."""
     for sweep in SWEEPS:
+        if sweep.make in GUIDED and scenario.cfg == 1:
+            continue
         if scenario != MAIN:
-            values = [fitting(value, scenario) for value in middle_of(sweep.values)]
+            values = [fitting(value, scenario) for value in sweep.values]
             yield from swept(sweep, values, "auto")
             continue
         for forecast in FORECASTS:
@@ -138,11 +142,6 @@ def methods(scenario: Scenario) -> Iterator[Entry]:
         for preset in PRESETS:
             patch = patch_with(sweep, preset, sweep.values[0], "auto")
             yield Entry("pack", sweep.method, preset, patch, "preset", "auto")
-
-
-def middle_of(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Two values of four: those around half of the evaluations computed."""
-    return values[1:3]
 
 
 def fitting(value: Any, scenario: Scenario) -> Any:

@@ -47,14 +47,14 @@ wherever the model computes in fp32, as on a CPU; *input copied* hands it a copy
 """
 OTHERS = """## Other scenarios
 
-One thing of the main scenario changed, forecast auto, and two values of each knob; thresholds are
-those of the main scenario times 30 / steps, since a step of a shorter schedule changes more. Each
-point: share of computed evaluations, mean PSNR, and the worst prompt's.
+One thing of the main scenario changed, forecast auto; thresholds are those of the main scenario
+times 30 / steps, since a step of a shorter schedule changes more. Each point: share of computed
+evaluations, mean PSNR, and the worst prompt's.
 """
 REPRODUCE = """## Reproduce
 
 ```
-python3 dev.py bench quality                      # everything, about an hour on two cores
+python3 dev.py bench quality                      # everything, about two hours on two cores
 python3 dev.py bench quality --quick --out DIR    # a small part, in about a minute
 python3 dev.py bench quality --scenario NAME ...  # these again, the others are kept
 python3 dev.py bench quality --resume             # what an interrupted run left out
