@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..cache_core import Identity
 from . import inputs
 from .apply import for_both
-from .host import calibrate, calibration_files
+from .host import calibrated, calibration_files
 
 
 class MagCacheCalibrate(io.ComfyNode):
@@ -58,7 +58,6 @@ class MagCacheCalibrate(io.ComfyNode):
         """Patch one or both experts; the file is written when their sampler ends."""
 
         def measured(patcher: Any, identity: Identity) -> Any:
-            request = calibrate.Request(identity, name, overwrite, cls.hidden.unique_id)
-            return calibrate.attach(patcher, request)
+            return calibrated(patcher, identity, name, overwrite, cls.hidden.unique_id)
 
         return for_both(measured, cls, model, low_noise_model)

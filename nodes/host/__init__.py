@@ -1,7 +1,17 @@
 """The only part of the pack that knows ComfyUI: everything it relies on in the host is here."""
 
-from .attach import attach, recognise
-from .loader import file_name
-from .queued import listen, steps_ahead
+from . import contract, disabled
 
-__all__ = ["attach", "file_name", "listen", "recognise", "steps_ahead"]
+MISSING = contract.missing()
+"""What this ComfyUI lacks; with anything in it, the nodes load and do nothing."""
+
+if MISSING:
+    disabled.explain(MISSING)
+    from .disabled import attach, calibrated, file_name, listen, recognise, steps_ahead
+else:
+    from .attach import attach, recognise
+    from .calibrate import calibrated
+    from .loader import file_name
+    from .queued import listen, steps_ahead
+
+__all__ = ["attach", "calibrated", "file_name", "listen", "recognise", "steps_ahead"]

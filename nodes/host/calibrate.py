@@ -110,6 +110,13 @@ class Calibrating:
         return f"wrote {self.path.name}, section {self.section}, {len(self.sigmas) - 1} steps"
 
 
+def calibrated(
+    model: Any, identity: Identity, name: str, overwrite: bool, node_id: str | None
+) -> Any:
+    """A clone of ``model`` that is measured for a file of this name while it is sampled."""
+    return attach(model, Request(identity, name, overwrite, node_id))
+
+
 def attach(model: Any, request: Request) -> Any:
     """A clone of ``model`` whose next sampling is measured; StepCacheError for a wrong name."""
     path_for(request.name)
