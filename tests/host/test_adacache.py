@@ -115,7 +115,6 @@ BOOKS = {
 }
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", ["output", "hidden"])
 @pytest.mark.parametrize("warmup", [1, 4])
 @pytest.mark.parametrize("text", BOOKS.values(), ids=list(BOOKS))
@@ -129,7 +128,6 @@ def test_its_plan_is_the_codebooks_loop(wan, caching, model, traces, text, warmu
     assert traces[0].failsafes() == {}
 
 
-@pytest.mark.every_host
 def test_the_block_is_looked_at_only_when_computed_and_only_it(
     wan, caching, part, model, traces, monkeypatch
 ):
@@ -147,7 +145,6 @@ def test_the_block_is_looked_at_only_when_computed_and_only_it(
     assert plan.count("R") >= 8
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("separately", [False, True], ids=["batched", "separate"])
 @pytest.mark.parametrize("level", ["output", "hidden"])
 def test_it_waits_for_the_device_only_after_computed_steps(
@@ -170,7 +167,6 @@ def test_it_waits_for_the_device_only_after_computed_steps(
     assert ours == expected
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("block", [4, 40])
 def test_a_block_that_the_model_has_not_is_refused_at_the_node(caching, part, model, block):
     error = part("cache_core").StepCacheError
@@ -178,7 +174,6 @@ def test_a_block_that_the_model_has_not_is_refused_at_the_node(caching, part, mo
         applied(caching, model, "1:2", probe_block=block)
 
 
-@pytest.mark.every_host
 def test_a_negative_block_is_refused(caching, part, model):
     error = part("cache_core").StepCacheError
     with pytest.raises(error, match=r"`probe_block`.*-2.*-1 for the middle"):
@@ -200,7 +195,6 @@ WRONG = {
 }
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("text", WRONG.values(), ids=list(WRONG))
 def test_a_wrong_codebook_is_refused_before_queueing_and_when_it_runs(watching, part, model, text):
     node, error = part("nodes.adacache").ApplyAdaCache, part("cache_core").StepCacheError
@@ -211,7 +205,6 @@ def test_a_wrong_codebook_is_refused_before_queueing_and_when_it_runs(watching, 
         watching.execute(node, model=model, preset="custom", codebook=text)
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("text", [*BOOKS.values(), " 0.1 : 2 ,\n 1:1 ", None])
 def test_a_right_one_or_one_from_a_link_is_let_through(part, text):
     assert part("nodes.adacache").ApplyAdaCache.validate_inputs(codebook=text) is True
@@ -227,7 +220,6 @@ def motion_in(features, frames):
     return float(share / 0.385) ** 8
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_motion_multiplies_what_is_measured(wan, caching, model, traces, measured, frames):
     """Of all tokens; a single frame has none, and is measured as it is."""
@@ -245,14 +237,12 @@ def test_motion_multiplies_what_is_measured(wan, caching, model, traces, measure
     assert traces[0].failsafes() == {}
 
 
-@pytest.mark.every_host
 def test_two_runs_are_the_same(wan, caching, model, traces):
     cached = applied(caching, model, "0.01:6, 0.03:4, 0.05:3, 1:2")
     assert torch.equal(wan.sample(cached, STEPS), wan.sample(cached, STEPS))
     assert caching.metrics(traces[0]) == caching.metrics(traces[1])
 
 
-@pytest.mark.every_host
 def test_beside_a_foreign_patch_on_the_probed_block(wan, caching, model, traces, measured):
     """The patch still runs, and what it makes of the block is what is compared."""
     ran, patched = [], model.clone()

@@ -150,7 +150,6 @@ def test_the_file_holds_what_another_measurement_finds(wan, model, sampled, fold
         near(tensors[f"single.{name}.output_change"], [0.0, *changes])
 
 
-@pytest.mark.every_host
 def test_the_gram_matrices_are_those_of_inner_products(wan, model, sampled, folder):
     found, _ = seen(wan, model)
     sampled(model)
@@ -189,7 +188,6 @@ def test_shapes_and_facts(wan, part, model, sampled, folder):
     assert facts["shift"] == model.get_model_object("model_sampling").shift
 
 
-@pytest.mark.every_host
 def test_the_polynomial_predicts_the_outputs_it_was_fitted_on(wan, model, sampled, folder):
     sampled(model, steps=20)
     tensors, _ = content(folder / FILE)
@@ -216,7 +214,6 @@ def test_calibrating_again_gives_the_same_bytes(wan, model, sampled, folder):
     assert [path.name for path in folder.iterdir()] == [FILE]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("separately", [False, True], ids=["batched", "separate"])
 def test_branches_in_calls_of_their_own_measure_the_same(
     wan, model, sampled, folder, run_separately, separately
@@ -232,7 +229,6 @@ def test_branches_in_calls_of_their_own_measure_the_same(
         near(found[name], expected[name], 1e-4)
 
 
-@pytest.mark.every_host
 def test_without_guidance_there_is_one_branch(model, sampled, folder):
     sampled(model, cfg=1.0)
     tensors, _ = content(folder / FILE)
@@ -240,7 +236,6 @@ def test_without_guidance_there_is_one_branch(model, sampled, folder):
     assert not [name for name in tensors if ".uncond." in name]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("order", ["before", "behind"])
 def test_while_calibrating_nothing_is_reused(wan, caching, calibrate, model, folder, traces, order):
     """Apply nodes on the same model, before the calibration or behind it, stand back."""
@@ -264,7 +259,6 @@ def writing_into_its_input(args, extra):
     return extra["original_block"](args)
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("patch", [scaling, writing_into_its_input])
 def test_another_packs_patch_on_block_0_goes_on_working(
     wan, model, sampled, calibrate, folder, patch
@@ -279,14 +273,12 @@ def test_another_packs_patch_on_block_0_goes_on_working(
     assert not torch.equal(found["single.cond.mag_ratio"], without["single.cond.mag_ratio"])
 
 
-@pytest.mark.every_host
 def test_the_models_it_came_from_are_not_calibrated(wan, calibrate, model, folder):
     calibrate(model)
     wan.sample(model, STEPS)
     assert list(folder.glob("*")) == []
 
 
-@pytest.mark.every_host
 def test_apply_nodes_offer_the_file_afterwards(part, model, sampled, folder):
     def offered(module, name, widget):
         node = getattr(part(module), name)
@@ -347,7 +339,6 @@ def test_what_cannot_be_calibrated_renders_and_says_why(
     assert re.search(words, line)
 
 
-@pytest.mark.every_host
 def test_guidance_that_is_switched_off_in_the_middle_is_refused(
     wan, model, calibrate, folder, caplog
 ):
@@ -376,7 +367,6 @@ def test_guidance_that_is_switched_off_in_the_middle_is_refused(
     assert "branches change" in refused(caplog)[0]
 
 
-@pytest.mark.every_host
 def test_context_windows_are_refused(wan, model, calibrate, folder, caplog):
     nodes = pytest.importorskip("comfy_extras.nodes_context_windows")
     windowed = nodes.WanContextWindowsManualNode.execute(
@@ -390,7 +380,6 @@ def test_context_windows_are_refused(wan, model, calibrate, folder, caplog):
     assert len(refused(caplog)) == 1
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("kind", ["error", "interrupt"])
 @pytest.mark.parametrize("step", [0, 5, STEPS - 1])
 def test_a_sampling_that_ends_early_leaves_no_file_and_nothing_else(
@@ -417,7 +406,6 @@ def test_a_sampling_that_ends_early_leaves_no_file_and_nothing_else(
     assert (folder / FILE).exists()
 
 
-@pytest.mark.every_host
 def test_an_interrupted_calibration_keeps_the_old_file(wan, model, calibrate, sampled, folder):
     sampled(model)
     old = (folder / FILE).read_bytes()
@@ -462,7 +450,6 @@ def test_it_leaves_no_hooks_and_no_tensors(wan, part, model, calibrate, folder):
     assert anatomy(model) == before
 
 
-@pytest.mark.every_host
 def test_a_file_that_exists_is_left_alone(wan, model, sampled, folder, caplog):
     sampled(model)
     old = (folder / FILE).read_bytes()
@@ -475,7 +462,6 @@ def test_a_file_that_exists_is_left_alone(wan, model, sampled, folder, caplog):
     assert (folder / FILE).read_bytes() != old
 
 
-@pytest.mark.every_host
 def test_another_models_file_is_left_alone_too(wan, model, sampled, folder, caplog):
     sampled(model)
     old, other = (folder / FILE).read_bytes(), wan.random_wan(num_layers=1)
@@ -552,7 +538,6 @@ WRONG_NAMES = [
 ]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", WRONG_NAMES, ids=ascii)
 def test_a_name_that_is_no_file_name_is_refused_twice(part, watching, model, folder, name):
     """Before anything is queued, and again when the node runs."""
@@ -565,7 +550,6 @@ def test_a_name_that_is_no_file_name_is_refused_twice(part, watching, model, fol
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize(
     "name", ["my_wan", "wan2.2 high+low", "x.safetensors", "A-1_b.c", "x" * 100, "+", "console"]
 )
@@ -628,7 +612,6 @@ def run_magcache(part, watching, model, **inputs):
     )  # fmt: skip
 
 
-@pytest.mark.every_host
 def test_the_curve_that_was_measured_is_the_one_applied(
     wan, caching, part, watching, model, sampled, folder, traces
 ):
@@ -640,7 +623,6 @@ def test_the_curve_that_was_measured_is_the_one_applied(
     assert FILE in traces[0].methods[0].notes[0]
 
 
-@pytest.mark.every_host
 def test_each_expert_is_given_its_own_section(wan, caching, part, watching, pair, folder, traces):
     model, other = pair()
     tensors, _ = content(folder / FILE)
@@ -653,7 +635,6 @@ def test_each_expert_is_given_its_own_section(wan, caching, part, watching, pair
         assert f"section {name}" in trace.methods[0].notes[0]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("use_ret_steps", [True, False], ids=["e0", "e"])
 def test_teacache_takes_the_polynomial_that_was_fitted(
     wan, caching, part, watching, model, sampled, folder, traces, use_ret_steps
@@ -675,7 +656,6 @@ def test_teacache_takes_the_polynomial_that_was_fitted(
     assert caching.metrics(traces[0])[1:] == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.every_host
 def test_a_file_of_another_architecture_is_refused(wan, part, watching, model, sampled, folder):
     sampled(model)
     other, error = wan.random_wan(num_layers=1), part("cache_core").StepCacheError
@@ -690,7 +670,6 @@ def run_teacache(part, watching, model):
     return watching.execute(part("nodes.teacache").ApplyTeaCache, model=model, coefficients=FILE)
 
 
-@pytest.mark.every_host
 def test_a_file_that_is_gone_or_damaged_is_refused(part, watching, model, sampled, folder):
     sampled(model)
     error, data = part("cache_core").StepCacheError, (folder / FILE).read_bytes()
@@ -704,7 +683,6 @@ def test_a_file_that_is_gone_or_damaged_is_refused(part, watching, model, sample
             assert "alibrate" in str(refused.value)
 
 
-@pytest.mark.every_host
 def test_another_calibration_under_the_same_name_is_noticed(
     wan, caching, part, watching, model, sampled, folder, traces
 ):

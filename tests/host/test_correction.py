@@ -104,7 +104,6 @@ WAYS = {
 """How TaylorSeer is applied, the plan that follows, and whether steps are made good."""
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("cfg", [5.0, 1.0], ids=["guided", "CFG 1"])
 @pytest.mark.parametrize("separately", [False, True], ids=["batched", "separate"])
 @pytest.mark.parametrize(("options", "plan", "corrects"), WAYS.values(), ids=list(WAYS))
@@ -204,7 +203,6 @@ NOT_CORRECTED = {
 }
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("sampler", sorted(CORRECTED))
 @pytest.mark.parametrize("options", NOT_CORRECTED.values(), ids=list(NOT_CORRECTED))
 def test_without_correction_the_sampler_gets_what_the_model_gave(
@@ -222,7 +220,6 @@ def test_without_correction_the_sampler_gets_what_the_model_gave(
     assert all(torch.equal(a.output, b.output) for a, b in zip(got, gave, strict=True))
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("sampler", sorted(CORRECTED))
 def test_with_it_the_step_after_reused_ones_is_another(wan, caching, applied, model, sampler):
     outside, steps = caching.seeing(model)
@@ -233,7 +230,6 @@ def test_with_it_the_step_after_reused_ones_is_another(wan, caching, applied, mo
     assert same == [True] * 4 + [False] * 3
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("sampler", sorted(CORRECTED))
 @pytest.mark.parametrize("name", ["TaylorSeer", "EasyCache", "AdaCache", "CustomCache"])
 def test_branches_that_run_separately_give_the_same(
@@ -287,7 +283,6 @@ def test_a_mask_holds_its_frames_and_breaks_nothing(wan, caching, masked, traces
 SDE = ("euler_ancestral", "lcm", "dpmpp_2m_sde")
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("sampler", SDE)
 @pytest.mark.parametrize("name", ["TaylorSeer", "EasyCache", "CustomCache"])
 def test_samplers_that_add_noise_hold_what_is_denoised(wan, caching, model, traces, name, sampler):
@@ -313,7 +308,6 @@ def test_a_forecast_that_was_asked_for_goes_before_it(wan, caching, model, trace
     assert "denoised" not in traces[0].forecast
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", ["output", "hidden"])
 def test_what_is_denoised_is_exact_right_after_it_was_computed(
     wan, caching, part, model, traces, monkeypatch, level
@@ -340,7 +334,6 @@ WISHED = {
 }
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("options", WISHED.values(), ids=list(WISHED))
 @pytest.mark.parametrize("name", ["TaylorSeer", "EasyCache", "AdaCache"])
 def test_wished_for_it_is_no_worse_than_none(wan, caching, model, traces, name, options):
@@ -358,7 +351,6 @@ def test_wished_for_it_is_no_worse_than_none(wan, caching, model, traces, name, 
         assert (with_it - plain).norm() < (without - plain).norm()
 
 
-@pytest.mark.every_host
 def test_a_correction_that_fails_costs_no_render(wan, caching, part, model, traces, monkeypatch):
     def broken(*args):
         raise RuntimeError("on purpose")

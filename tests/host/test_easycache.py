@@ -102,7 +102,6 @@ def test_its_decisions_are_those_of_the_published_loop(
     assert traces[0].failsafes() == {}
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 def test_levels_decide_on_the_same_things(wan, caching, model, traces, level):
     latents, outputs = run(wan, caching, model, 0.0, level=level)
@@ -118,7 +117,6 @@ def test_image_to_video_compares_the_latent_not_what_is_joined_to_it(wan, cachin
     close(caching.metrics(traces[0]), naive.sums)
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("cfg_mode", ["cond", "separate"])
 def test_branches_that_run_separately(wan, caching, model, traces, run_separately, cfg_mode):
     """Each decides for itself, or the one that runs first for both."""
@@ -144,7 +142,6 @@ def test_branches_that_run_separately(wan, caching, model, traces, run_separatel
     assert traces[0].failsafes() == {}
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("options", [{}, {"forecast": "hold"}], ids=["auto", "hold"])
 def test_nothing_of_the_hosts_is_written_to(wan, caching, model, traces, level, options):
@@ -212,7 +209,6 @@ def test_a_host_that_writes_into_the_output_changes_nothing(
     assert caching.metrics(traces[0]) == caching.metrics(traces[1])
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 def test_two_runs_are_the_same(wan, caching, model, traces, level):
     widgets = {"reuse_threshold": 0.4}
@@ -231,7 +227,6 @@ def windows(model, schedule):
     ).args[0]  # fmt: skip
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", ["TaylorSeer", "EasyCache", "CustomCache", "AdaCache"])
 def test_context_windows(wan, caching, model, traces, name, level):
@@ -248,7 +243,6 @@ def test_context_windows(wan, caching, model, traces, name, level):
     assert done[::count].count("R") >= 4
 
 
-@pytest.mark.every_host
 def test_every_window_is_judged_by_itself(wan, caching, model, traces):
     fixed = windows(model, "standard_static")
     latents, outputs = run(wan, caching, fixed, 0.0, way={"size": (7, 8, 8)}, correction="off")
@@ -259,7 +253,6 @@ def test_every_window_is_judged_by_itself(wan, caching, model, traces):
         close(caching.metrics(traces[0])[window::count], naive.sums)
 
 
-@pytest.mark.every_host
 def test_windows_that_move_are_no_failsafe(wan, caching, model, traces):
     """A window is new in the middle of the run: it is computed until there is a gain."""
     moving = windows(model, "standard_uniform")
@@ -268,7 +261,6 @@ def test_windows_that_move_are_no_failsafe(wan, caching, model, traces):
     assert traces[0].failsafes() == {}
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("threshold", [0.0, 10.0], ids=["computing", "reusing"])
 @pytest.mark.parametrize("separately", [False, True], ids=["batched", "separate"])
@@ -293,7 +285,6 @@ def test_an_evaluation_reads_back_once(
     assert ours == [1, 1, *[decisions] * 6]
 
 
-@pytest.mark.every_host
 def test_its_hold_is_the_output_relative_to_the_input_per_branch(
     wan, caching, model, traces, run_separately
 ):
@@ -313,7 +304,6 @@ def test_its_hold_is_the_output_relative_to_the_input_per_branch(
     assert caching.actions(traces[0]).count("R") >= 6
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("value", [-0.1, 10.5])
 def test_a_threshold_out_of_range_is_refused(caching, part, model, value):
     error = part("cache_core").StepCacheError

@@ -54,7 +54,6 @@ def test_by_default_everything_is_computed_and_said(
     assert "everything is computed" in lines[0]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize(("wish", "noted"), [("warn", True), ("allow", False)])
 def test_warn_and_allow_reuse(wan, caching, model, cached, traces, caplog, name, wish, noted):
@@ -75,7 +74,6 @@ LENGTHS = {  # steps, cfg, few
 }
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize(("steps", "cfg", "few"), LENGTHS.values(), ids=list(LENGTHS))
 def test_what_few_is(wan, caching, model, cached, traces, steps, cfg, few):
     wan.sample(cached(model), steps, cfg)
@@ -87,7 +85,6 @@ SCHEDULERS = ("simple", "normal", "beta", "sgm_uniform", "kl_optimal")
 """Those that start at full noise: ddim_uniform does not, and looks like a part of more steps."""
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("split", [4, 10, 16])
 @pytest.mark.parametrize("shift", [3.0, 8.0])
 def test_a_part_of_a_long_schedule_is_not_few_steps(
@@ -106,7 +103,6 @@ def test_a_part_of_a_long_schedule_is_not_few_steps(
     ]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("split", [2, 4])
 def test_a_part_of_a_short_schedule_is_few_steps(wan, caching, model, cached, traces, split):
     both = cached(model)
@@ -143,7 +139,6 @@ def shifted(model, shift):
     return ModelSamplingSD3().patch(model, shift=shift)[0]
 
 
-@pytest.mark.every_host
 def test_the_option_comes_from_the_node_and_is_off_in_old_workflows(part):
     node = part("nodes.options").StepCacheOptions
     before = (0.0, 1.0, -1, -1, -1, "cond", "auto", False)
@@ -154,7 +149,6 @@ def test_the_option_comes_from_the_node_and_is_off_in_old_workflows(part):
         node.execute(*before, "maybe")
 
 
-@pytest.mark.every_host
 def test_a_node_on_a_short_sampling_says_so_on_its_face(
     wan, part, watching, model, monkeypatch, traces
 ):
@@ -167,7 +161,6 @@ def test_a_node_on_a_short_sampling_says_so_on_its_face(
     assert "0 of 6 reused" in shown[-1][1]
 
 
-@pytest.mark.every_host
 def test_an_idle_run_waits_for_nothing(wan, watching, model, cached, monkeypatch):
     """Nothing is decided, so nothing has to be read, whatever the method."""
     reads = watching.counted_reads(monkeypatch)

@@ -93,7 +93,6 @@ def assert_forecast(values, sigmas, plan, means, atol=1e-5):
 
 
 @pytest.mark.usefixtures("unalarmed")
-@pytest.mark.every_host
 @pytest.mark.parametrize("branch", [0, 1], ids=["cond", "uncond"])
 @pytest.mark.parametrize(("options", "means"), WAYS.values(), ids=list(WAYS))
 @pytest.mark.parametrize("name", ["CustomCache", "TeaCache"])
@@ -143,7 +142,6 @@ def test_easycache_holds_relative_to_the_input_and_forecasts_velocities(
 
 
 @pytest.mark.usefixtures("unalarmed")
-@pytest.mark.every_host
 @pytest.mark.parametrize(("options", "means"), WAYS.values(), ids=list(WAYS))
 def test_at_level_hidden_it_is_the_residual_of_the_blocks(
     wan, caching, model, traces, options, means
@@ -182,7 +180,6 @@ def assert_pairs_agree(pairs):
     assert not any(torch.equal(pairs[0][0], computed) for computed, _ in pairs[1:])
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("forecast", ["hold", "taylor", "auto"])
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", NEW)
@@ -219,7 +216,6 @@ def kind(request, wan):
     return model, way, wan.sample(model, 4, **way)
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", NEW)
 def test_of_other_kinds(wan, caching, watching, traces, kind, name, level):
@@ -259,7 +255,6 @@ def method(caching, name, model, **guards):
     return caching.applied(name, model, **guards)
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("separately", [False, True], ids=["batched", "separate"])
 @pytest.mark.parametrize("name", NOTHING_RUNS)
 def test_at_level_output_a_reused_step_runs_nothing_of_the_model(
@@ -301,7 +296,6 @@ def buffers(part, monkeypatch):
     return lambda: [tensors for _, tensors in kept.values()]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("order", [0, 1, 3])
 @pytest.mark.parametrize("name", NEW)
@@ -329,7 +323,6 @@ def kept_by_policy(name, level):
     return {"EasyCache": 3 * LATENT_BYTES + 4, "AdaCache": PROBED_BYTES + 4}.get(name, 0)
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("cfg", [1.0, 5.0], ids=["one branch", "two branches"])
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("order", [0, 2])
@@ -413,7 +406,6 @@ def test_the_trace_says_what_a_reused_value_was(wan, caching, model, traces, nam
     assert traces[0].forecast == said == traces[0].as_json()["forecast"]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", NEW)
 def test_every_forecast_option_changes_the_latents(wan, caching, model, name):
     ways = [
@@ -433,7 +425,6 @@ def test_every_forecast_option_changes_the_latents(wan, caching, model, name):
         assert not any(torch.equal(one, other) for other in found[:place]), ways[place]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("order", [4, 100, -2])
 def test_a_degree_above_3_is_refused_with_a_remedy(part, order):
     core = part("cache_core")
@@ -441,7 +432,6 @@ def test_a_degree_above_3_is_refused_with_a_remedy(part, order):
         core.Options(max_order=order)
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", ["TaylorSeer", "CustomCache"])
 def test_a_node_refuses_a_degree_above_3_with_a_remedy(caching, part, model, name):
     error = part("cache_core").StepCacheError
@@ -449,7 +439,6 @@ def test_a_node_refuses_a_degree_above_3_with_a_remedy(caching, part, model, nam
         caching.applied(name, model, widgets={"max_order": 4})
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", NEW)
 def test_few_steps_are_computed_by_default(wan, caching, model, traces, name):
     plain = wan.sample(model, 6)
@@ -459,7 +448,6 @@ def test_few_steps_are_computed_by_default(wan, caching, model, traces, name):
     assert traces[0].peak_bytes == 0
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", NEW)
 def test_outside_the_window_everything_is_computed(wan, caching, model, traces, name):
     options = {"start_percent": 0.3, "end_percent": 0.7, "warmup_steps": 2}
@@ -476,7 +464,6 @@ def test_outside_the_window_everything_is_computed(wan, caching, model, traces, 
     assert done == inside or name == "AdaCache"
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", NEW)
 @pytest.mark.parametrize("warmup", [0, 1])
 def test_a_method_that_has_too_little_to_compare_is_no_failsafe(

@@ -106,7 +106,6 @@ def test_a_golden_plan(wan, apply, model, traces):
     assert plan[:-1] == authors_loop(ENTRIES["wan2.1_t2v_1.3B"]["cond"], **SETTINGS["paper"])[:-1]
 
 
-@pytest.mark.every_host
 def test_branches_that_decide_for_themselves_go_by_their_own_ratios(
     wan, caching, apply, model, traces, run_separately
 ):
@@ -120,7 +119,6 @@ def test_branches_that_decide_for_themselves_go_by_their_own_ratios(
 
 
 @pytest.mark.parametrize("at", [0.0, 0.12], ids=["threshold 0", "K 0"])
-@pytest.mark.every_host
 def test_numbers_that_reuse_nothing(wan, caching, apply, model, traces, at):
     numbers = {"magcache_thresh": at, "magcache_K": 0 if at else 4, "retention_ratio": 0.0}
     plain = wan.sample(model, 12)
@@ -130,7 +128,6 @@ def test_numbers_that_reuse_nothing(wan, caching, apply, model, traces, at):
     assert set(reasons) == {"max consecutive skips" if at else "above threshold"}
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize(
     ("retention_ratio", "computed"), [(0.0, 1), (0.01, 1), (0.2, 4), (0.5, 10), (1.0, 20)]
 )
@@ -142,7 +139,6 @@ def test_the_first_steps_and_the_last_are_computed(
     assert caching.actions(traces[0]) == ("C" * computed + "R" * 20)[:19] + "C"
 
 
-@pytest.mark.every_host
 def test_a_model_nobody_published_a_curve_for_is_told_what_to_do(apply, part, model):
     with pytest.raises(part("cache_core").StepCacheError, match="MagCache Calibrate") as refused:
         apply(model, "auto")
@@ -150,7 +146,6 @@ def test_a_model_nobody_published_a_curve_for_is_told_what_to_do(apply, part, mo
     assert "dim 128" in str(refused.value)
 
 
-@pytest.mark.every_host
 def test_what_was_assumed_is_noted(wan, apply, model, traces):
     wan.sample(apply(model)[0], 12)
     (note,) = traces[0].methods[0].notes
@@ -196,7 +191,6 @@ def test_each_expert_of_a_pair_goes_by_its_own_part(
     assert ["low noise" in trace.model for trace in traces] == [False, True]
 
 
-@pytest.mark.every_host
 def test_the_place_on_the_node_counts_whatever_the_sigmas_are(wan, caching, apply, model, traces):
     """The low-noise expert, used for a whole schedule, keeps its own part of the curve."""
     curve = A14B[0]
@@ -216,7 +210,6 @@ def test_with_half_the_steps_two_ratios_are_multiplied(wan, caching, apply, mode
     assert caching.metrics(traces[0])[1:] == errors(expected)
 
 
-@pytest.mark.every_host
 def test_steps_outside_the_calibrated_ones_are_told(wan, apply, model, traces):
     """The high-noise part of a curve, asked for the low-noise end of a schedule."""
     other = wan.random_wan(seed=7, num_layers=1)
@@ -237,7 +230,6 @@ def test_a_preset_is_the_published_one(wan, apply, model, traces, curve, preset)
     assert method.source == ENTRIES[curve]["presets"]["source"]
 
 
-@pytest.mark.every_host
 def test_a_model_of_a_published_shape_has_its_curve_by_itself(
     wan, apply, part, traces, monkeypatch
 ):
@@ -248,7 +240,6 @@ def test_a_model_of_a_published_shape_has_its_curve_by_itself(
     assert "wan2.1_t2v_1.3B" in traces[0].methods[0].notes[0]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("preset", ["balanced", "custom"])
 def test_a_curve_of_the_nearest_model_is_said_to_be_borrowed(
     wan, apply, part, traces, monkeypatch, preset

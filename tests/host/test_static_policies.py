@@ -59,7 +59,6 @@ def assert_alike(pairs):
     assert (pairs[0][0] - pairs[-1][0]).norm() > 0.1 * pairs[0][0].norm()
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", STATIC)
 def test_of_every_kind(wan, caching, traces, pairs_of, kind, name, level):
@@ -107,7 +106,6 @@ def skipping(args, extra):
     return {"img": args["img"]}
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", STATIC)
 @pytest.mark.parametrize("patch", [scaling, writing_into_its_input, skipping])
@@ -176,7 +174,6 @@ def skip_layer_guidance(wan, model):
     return guided.args[0], {}
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", STATIC)
 @pytest.mark.parametrize("several", [combined, regional, windows, skip_layer_guidance])
@@ -334,7 +331,6 @@ def anatomy(model):
     }
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", STATIC)
 def test_a_model_sampled_twice_gives_the_same_twice(wan, caching, model, traces, name, level):
@@ -345,7 +341,6 @@ def test_a_model_sampled_twice_gives_the_same_twice(wan, caching, model, traces,
     assert anatomy(model) == before
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", STATIC)
 @pytest.mark.parametrize("at", [0, 1], ids=["in the first step", "in a later step"])
@@ -397,7 +392,6 @@ def test_what_happens_is_the_plan_that_was_shown(wan, caching, model, traces, na
     assert [happened[step] for step in sorted(happened)] == [{letter} for letter in plan]
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", STATIC)
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpm_2", "dpmpp_sde", "seeds_2"])
 def test_an_ordinary_sampler_is_no_failsafe(wan, caching, model, traces, name, sampler):
@@ -406,7 +400,6 @@ def test_an_ordinary_sampler_is_no_failsafe(wan, caching, model, traces, name, s
     assert traces[0].counts()["cond"]["reused"] > 0
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", STATIC)
 def test_a_plan_that_cannot_be_made_costs_no_render(
     wan, caching, part, model, traces, monkeypatch, name
@@ -422,7 +415,6 @@ def test_a_plan_that_cannot_be_made_costs_no_render(
     assert traces[0].methods[0].plan is None
 
 
-@pytest.mark.every_host
 def test_a_distance_that_is_no_number_is_computed(wan, caching, part, model, traces, monkeypatch):
     policy, timetable = caching.static("TeaCache"), part("cache_core.timetable").Timetable
     rows = ((0.0, *[float("nan")] * 7),)

@@ -33,7 +33,6 @@ def nodes(part):
     }
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("level", ["output", "hidden"])
 @pytest.mark.parametrize(("widgets", "steps", "plan"), PLANS.values(), ids=list(PLANS))
 def test_one_step_in_a_few_is_computed(
@@ -48,13 +47,11 @@ def test_one_step_in_a_few_is_computed(
     assert traces[0].failsafes() == {}
 
 
-@pytest.mark.every_host
 def test_an_interval_below_1_is_refused(part, watching, nodes, model):
     with pytest.raises(part("cache_core").StepCacheError, match=r"`interval`.*0.*1 \(compute"):
         watching.execute(nodes["TaylorSeer"], model=model, preset="custom", interval=0)
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("name", ["TaylorSeer", "AdaCache", "CustomCache", "EasyCache"])
 def test_both_experts_go_through_each_node(watching, nodes, wan, model, traces, name):
     from comfy_execution.graph_utils import ExecutionBlocker

@@ -100,7 +100,6 @@ def test_its_changes_are_those_inside_the_model(
     assert caching.metrics(traces[0], "uncond") == caching.metrics(traces[0])
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize(
     ("use_ret_steps", "warmup", "last"), [(True, 5, 0), (False, 1, 1)], ids=["e0", "e"]
 )
@@ -135,7 +134,6 @@ def upcast(wan, model):
     return copy
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("use_ret_steps", [True, False], ids=["e0", "e"])
 def test_a_bf16_model_has_the_plan_of_its_weights_in_fp32(
     wan, caching, apply, traces, use_ret_steps
@@ -200,7 +198,6 @@ def test_a_shift_of_the_schedule_is_seen(wan, caching, apply, model, traces, ord
     assert expected != pytest.approx(usual, rel=0.05)
 
 
-@pytest.mark.every_host
 def test_two_halves_of_a_schedule_plan_for_their_own_part(wan, caching, apply, model, traces):
     steps, split = 20, 9
     changes = captured(wan, model, steps).changes("e")
@@ -224,7 +221,6 @@ POLYNOMIAL = (0.2, 0.1, 0.02)
 """Stays between 0 and 1 for every change of the random model."""
 
 
-@pytest.mark.every_host
 def test_on_the_schedule_of_its_fit_it_is_the_polynomial_of_the_change(
     wan, caching, part, model, traces
 ):
@@ -239,7 +235,6 @@ def test_on_the_schedule_of_its_fit_it_is_the_polynomial_of_the_change(
     assert traces[0].methods[0].notes == ()
 
 
-@pytest.mark.every_host
 def test_on_a_part_of_that_schedule_with_half_the_steps_it_adds_up_two(
     wan, caching, part, model, traces
 ):
@@ -303,7 +298,6 @@ def test_a_published_polynomial_that_is_not_this_models_is_told(wan, caching, ap
     assert caching.metrics(trace)[1:] == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.every_host
 @pytest.mark.parametrize("preset", ["balanced", "custom"])
 def test_a_polynomial_of_the_nearest_model_is_said_to_be_borrowed(
     wan, apply, part, traces, monkeypatch, preset
@@ -316,7 +310,6 @@ def test_a_polynomial_of_the_nearest_model_is_said_to_be_borrowed(
     assert "wan2.1_t2v_1.3B" in " ".join([method.source, *method.notes])
 
 
-@pytest.mark.every_host
 def test_coefficients_none_leaves_the_polynomial_out(wan, caching, apply, model, traces):
     cached = apply(model, model_variant="wan2.1_t2v_14B", coefficients="none", free=True)[0]
     expected = captured(wan, model, 8).changes("e0")
@@ -334,14 +327,12 @@ def test_5b_has_one_polynomial_whatever_signal_is_asked_for(wan, caching, apply,
     assert [t.methods[0].settings["signal"] for t in traces] == ["e", "e"]
 
 
-@pytest.mark.every_host
 def test_without_a_second_expert_its_output_blocks(apply, model):
     from comfy_execution.graph_utils import ExecutionBlocker
 
     assert isinstance(apply(model)[1], ExecutionBlocker)
 
 
-@pytest.mark.every_host
 def test_the_plan_is_in_the_log_before_the_first_step(wan, apply, model, monkeypatch, caplog):
     import logging
 
