@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Development commands: python3 dev.py {demo,test,serve,bench,env} --help."""
+"""Development commands: python3 dev.py {demo,test,matrix,serve,bench,env} --help."""
 
 import importlib
 import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from . import child
 from .environment import Environment
@@ -10,6 +11,8 @@ from .paths import checkout_cache
 from .progress import say
 
 TYPED = "cache_core"
+SHORT, MATRIX, ALL = "every_host and not matrix", "every_host or matrix", ""
+"""Marks of tests: for every run on every host, for the full matrix on every host, and all."""
 # Not `-m pytest`: that puts the checkout first on the path, and its `nodes` before the host's.
 PYTEST = "import sys; sys.path.pop(0); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
@@ -21,10 +24,19 @@ def run_all(environment: Environment, arguments: Sequence[str]) -> int:
     return _status([name for name, command in steps if not _passes(environment, name, command)])
 
 
-def run_short(environments: Iterable[Environment]) -> int:
-    """The short tests that hold for every host, on each of these; 0 if all is well."""
-    command = pytest(["-m", "every_host and not matrix"])
-    return _status([e.version for e in environments if not _passes(e, "pytest", command)])
+def run_marked(
+    environments: Iterable[Environment], marks: str, results: Path | None = None
+) -> int:
+    """The tests with these marks on each host; 0 if all is well.
+
+    results: folder for what each host's tests tell, as JUnit XML.
+    """
+    failed = []
+    for environment in environments:
+        told = [f"--junitxml={results / environment.version}.xml"] if results else []
+        if not _passes(environment, "pytest", pytest(["-m", marks, *told])):
+            failed.append(environment.version)
+    return _status(failed)
 
 
 def _status(failed: Sequence[str]) -> int:

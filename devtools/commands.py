@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import checks, child, environment, hosts, other_hosts, serve
+from . import checks, child, environment, hosts, matrix, other_hosts, serve
 from .errors import DevError
 from .progress import say
 
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     demo = _command(commands, "demo", demo_command, "render without and with the cache")
     demo.add_argument("--out", type=Path, default=Path("demo-out"), help="default: demo-out")
     _command(commands, "test", test_command, "lint, type check and tests; or: test PYTEST_ARGS")
+    _command(commands, "matrix", matrix_command, "every combination on every ComfyUI (an hour)")
     by_hand = _command(commands, "serve", serve_command, "open ComfyUI in the browser")
     by_hand.add_argument("--port", type=int, default=serve.DEFAULT_PORT)
     measure = _command(commands, "bench", bench_command, "measure; or: bench quality --help", False)
@@ -70,6 +71,13 @@ def test_command(options: argparse.Namespace) -> int:
     if options.rest or options.comfyui or "COMFYUI_PATH" in os.environ:
         return checks.run_all(found, options.rest)
     return other_hosts.beside(lambda: checks.run_all(found, []))
+
+
+def matrix_command(options: argparse.Namespace) -> int:
+    """Every combination on every host, and docs/compatibility.md."""
+    if options.comfyui or "COMFYUI_PATH" in os.environ:
+        raise DevError("matrix runs on every ComfyUI it knows: leave out --comfyui, COMFYUI_PATH.")
+    return matrix.run(environment.prepare())
 
 
 def serve_command(options: argparse.Namespace) -> int:

@@ -1,0 +1,102 @@
+"""Writes docs/compatibility.md from what the tests of the full matrix tell about themselves."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .paths import ROOT
+from .preset_tables import table
+
+PAGE = ROOT / "docs" / "compatibility.md"
+PROPERTY = "compatibility"
+"""The property of a test that holds a table, a row and its cells, as JSON."""
+
+INTRODUCTION = """# Compatibility
+
+Written by `python3 dev.py matrix` from the results of tests on real ComfyUI servers and samplers,
+with tiny models of the host's own classes: versions {versions}. A row stands here for each of them
+on which all its tests passed.
+
+*exact*: a cache that never reuses gives the very bits of ComfyUI without the pack, and a value that
+is reused at the point where it was computed is the computed one: to the bit at cache level
+`output`, to the rounding of one addition at level `hidden`.
+"""
+TITLES = {
+    "Wan classes": "Every class of Wan that ComfyUI has, with inputs of its own kind.",
+    "Samplers": "Evaluations of the model in one step, and what of them is reused.",
+    "Schedulers": "",
+    "Ways to sample": "",
+    "Neighbours": "Other nodes and packs on the same model or conditioning.",
+    "Official templates": "ComfyUI's own Wan workflows with an Apply node behind every model "
+    "loader: accepted by its validation, and rendered with tiny stand-ins for the models.",
+}
+"""Tables in order, and what to say of each."""
+
+
+@dataclass
+class Row:
+    """One row of a table: its cells, and on which hosts its tests passed or failed."""
+
+    cells: dict[str, str] = field(default_factory=dict)
+    passed: dict[str, bool] = field(default_factory=dict)
+
+    def tell(self, version: str, cells: Mapping[str, str], passed: bool) -> None:
+        """A test of this row ran on a host; what later hosts say of a cell counts."""
+        self.passed[version] = passed and self.passed.get(version, True)
+        self.cells.update(cells if passed else dict.fromkeys(cells, "fails"))
+
+    def hosts(self, versions: Sequence[str]) -> str:
+        """Where it holds."""
+        good = [version for version in versions if self.passed.get(version)]
+        bad = [version for version in versions if not self.passed.get(version, True)]
+        told = "all" if good == list(versions) else ", ".join(good) or "none"
+        return f"{told}; fails on {', '.join(bad)}" if bad else told
+
+
+Tables = dict[str, dict[str, Row]]
+
+
+def gathered(results: Mapping[str, Path]) -> Tables:
+    """The tables of all hosts' results, oldest host first; files are pytest's JUnit XML."""
+    tables: Tables = {title: {} for title in TITLES}
+    for version, path in results.items():
+        for title, name, cells, passed in told(path):
+            tables[title].setdefault(name, Row()).tell(version, cells, passed)
+    return tables
+
+
+def told(path: Path) -> Iterator[tuple[str, str, dict[str, str], bool]]:
+    """What the tests of one host told, and whether they passed; skipped ones tell nothing."""
+    for case in ET.parse(path).iter("testcase"):
+        if case.find("skipped") is not None:
+            continue
+        passed = case.find("failure") is None and case.find("error") is None
+        for entry in case.iter("property"):
+            if entry.get("name") == PROPERTY:
+                title, name, cells = json.loads(entry.get("value", ""))
+                yield title, name, cells, passed
+
+
+def page(results: Mapping[str, Path]) -> str:
+    """The whole page."""
+    versions = list(results)
+    parts = [INTRODUCTION.format(versions=", ".join(versions))]
+    for title, rows in gathered(results).items():
+        if rows:
+            parts += [f"## {title}\n", *filter(None, [TITLES[title] and f"{TITLES[title]}\n"])]
+            parts.append(_table(title, rows, versions))
+    return "\n".join(parts)
+
+
+def _table(title: str, rows: Mapping[str, Row], versions: Sequence[str]) -> str:
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row.cells))
+    head = [title.lower(), *columns, "ComfyUI"]
+    return table(head, (_cells(name, row, columns, versions) for name, row in rows.items()))
+
+
+def _cells(name: str, row: Row, columns: Iterable[str], versions: Sequence[str]) -> list[str]:
+    return [name, *(row.cells.get(column, "-") for column in columns), row.hosts(versions)]

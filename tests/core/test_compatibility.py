@@ -1,0 +1,66 @@
+"""docs/compatibility.md says what tests told, and only of tests that passed."""
+
+import subprocess
+import sys
+
+import pytest
+
+from devtools import compatibility
+
+TESTS = '''
+import json
+import pytest
+
+@pytest.fixture
+def tell(record_property):
+    return lambda table, row, **cells: record_property(
+        "compatibility", json.dumps([table, row, cells])
+    )
+
+@pytest.mark.parametrize("level", ["output", "hidden"])
+def test_vace(tell, level):
+    tell("Wan classes", "VACE", **{level: "exact"})
+
+def test_s2v(tell):
+    tell("Wan classes", "S2V", output="exact")
+    assert WORKS
+
+def test_newer(tell):
+    tell("Samplers", "heun", evaluations="2")
+    if not WORKS:
+        pytest.skip("this host has no heun")
+'''
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Real results of two hosts: what works on the newer one fails on the older one."""
+    folder, found = tmp_path_factory.mktemp("matrix"), {}
+    for version, works in (("1.0", False), ("2.0", True)):
+        test, found[version] = folder / f"test_{int(works)}.py", folder / f"{version}.xml"
+        test.write_text(TESTS.replace("WORKS", str(works)))
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
+        subprocess.run([*command, f"--junitxml={found[version]}"], cwd=folder, capture_output=True)
+    return found
+
+
+def test_rows_are_merged_and_say_where_they_hold(results):
+    page = compatibility.page(results)
+    assert "| wan classes | output | hidden | ComfyUI |" in page
+    assert "| VACE | exact | exact | all |" in page
+    assert "| S2V | exact | - | 2.0; fails on 1.0 |" in page
+    assert "| heun | 2 | 2.0 |" in page
+    assert "versions 1.0, 2.0" in page
+
+
+def test_what_only_failed_says_so(results):
+    page = compatibility.page({"1.0": results["1.0"]})
+    assert "| S2V | fails | - | none; fails on 1.0 |" in page
+    assert "heun" not in page
+
+
+def test_tables_come_in_their_order_and_empty_ones_not_at_all(results):
+    page = compatibility.page(results)
+    assert page.index("## Wan classes") < page.index("## Samplers")
+    assert "## Neighbours" not in page
+    assert page.isascii()
