@@ -40,7 +40,8 @@ def results(tmp_path_factory):
         test, found[version] = folder / f"test_{int(works)}.py", folder / f"{version}.xml"
         test.write_text(TESTS.replace("WORKS", str(works)))
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
-        subprocess.run([*command, f"--junitxml={found[version]}"], cwd=folder, capture_output=True)
+        command.append(f"--junitxml={found[version]}")
+        subprocess.run(command, cwd=folder, capture_output=True, check=False)
     return found
 
 

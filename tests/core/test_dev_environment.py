@@ -67,30 +67,32 @@ class TestStage:
         assert finished.problem() is None
 
 
-def _hold(path, seconds, held):
+def _hold(path, seconds, held, released):
     with exclusive(path):
         held.set()
         time.sleep(seconds)
+        released.set()
+
+
+def _holder(path, seconds):
+    """A process that holds the lock, and an event that it sets before it lets go."""
+    spawn = multiprocessing.get_context("spawn")
+    held, released = spawn.Event(), spawn.Event()
+    holder = spawn.Process(target=_hold, args=(path, seconds, held, released))
+    holder.start()
+    assert held.wait(120)
+    return holder, released
 
 
 class TestLock:
     def test_second_holder_waits(self, tmp_path):
-        spawn = multiprocessing.get_context("spawn")
-        held = spawn.Event()
-        holder = spawn.Process(target=_hold, args=(tmp_path / "lock", 0.5, held))
-        holder.start()
-        held.wait(30)
-        started = time.monotonic()
+        holder, released = _holder(tmp_path / "lock", 0.5)
         with exclusive(tmp_path / "lock"):
-            assert time.monotonic() - started > 0.2
+            assert released.is_set()
         holder.join()
 
     def test_ends_with_its_holder(self, tmp_path):
-        spawn = multiprocessing.get_context("spawn")
-        held = spawn.Event()
-        holder = spawn.Process(target=_hold, args=(tmp_path / "lock", 60, held))
-        holder.start()
-        held.wait(30)
+        holder, _ = _holder(tmp_path / "lock", 120)
         holder.kill()
         with exclusive(tmp_path / "lock"):
             pass
