@@ -8,7 +8,8 @@ in two bands of frequency, each with a weight). Guidance multiplies what is wron
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ class CFGCache:
     """Of ``interval`` computed evaluations one runs both branches, between two percents.
 
     start_percent, end_percent: of the whole schedule, 0 to 1. low_frequency_weight,
-    high_frequency_weight: what the bands of a reused difference are multiplied by.
+    high_frequency_weight: what the bands of a reused difference are multiplied by. tuned_at: the
+    guidance scale that the interval is for, None if it is for any.
     """
 
     interval: int
@@ -33,6 +35,7 @@ class CFGCache:
     end_percent: float
     low_frequency_weight: float = 1.0
     high_frequency_weight: float = 1.0
+    tuned_at: float | None = None
     name: str = "CFG Cache"
     looks_at: Look = "guidance"
 
@@ -41,6 +44,17 @@ class CFGCache:
         require(self.interval >= 1, "interval", self.interval, "1 (run both always) or more")
         require(0 <= start < 1, "start_percent", start, "0 to below 1 (0.5 is half the schedule)")
         require(start < end <= 1, "end_percent", end, f"above `start_percent` ({start}), at most 1")
+
+    def at_scale(self, scale: float | None) -> CFGCache:
+        """The same for another guidance scale, with an interval that is wrong by as much.
+
+        Guidance multiplies an error by ``scale - 1``, and a forecast of order 1 is wrong by the
+        square of the distance. 2 at least, and twice the interval at most.
+        """
+        if self.tuned_at is None or scale is None or scale <= 1 or scale == self.tuned_at:
+            return self
+        wanted = self.interval * sqrt((self.tuned_at - 1) / (scale - 1))
+        return replace(self, interval=max(2, min(round(wanted), 2 * self.interval)))
 
     def describe(self) -> str:
         """The numbers in force."""

@@ -12,6 +12,8 @@ from .vocabulary import PresetName
 OURS = "ours, measured on the tiny test model only"
 PRESETS = {"quality": (2, 0.3, 1.0), "balanced": (3, 0.3, 1.0), "fast": (5, 0.3, 1.0)}
 """Interval, start and end. Guidance of early steps sets the layout, so all start late."""
+TUNED_AT = 5.0
+"""The guidance scale of the presets' intervals."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,10 @@ class CFGCacheChoice:
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The numbers, the same on every model; the last step always runs both branches."""
         numbers, source = (self.interval, self.start_percent, self.end_percent), "set by hand"
+        tuned_at = None
         if self.preset != "custom":
-            numbers, source = PRESETS[self.preset], OURS
+            numbers, source, tuned_at = PRESETS[self.preset], OURS, TUNED_AT
         bands = (self.low_frequency_weight, self.high_frequency_weight)
-        policy = CFGCache(*numbers, *bands)
+        policy = CFGCache(*numbers, *bands, tuned_at)
         guards = GuardDefaults(0.0, 1, None, warmup_steps=1)
         return Method(policy, guards, self.preset, source, self.node_id)

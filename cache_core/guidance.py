@@ -133,7 +133,8 @@ def guidance_of(
     method = next((m for m in methods if isinstance(m.policy, CFGCache)), None)
     if method is None:
         return None
-    policy = cast(CFGCache, method.policy)
+    policy = cast(CFGCache, method.policy).at_scale(facts.cfg)
+    method = replace(method, policy=policy)
     own = replace(options, start_percent=policy.start_percent, end_percent=policy.end_percent)
     chosen = (own, options)
     narrow, wide = (guards_of(o, method.guards, schedule.steps, *where) for o in chosen)

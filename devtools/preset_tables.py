@@ -59,6 +59,8 @@ OTHERS = """## Apply EasyCache, TaylorSeer, AdaCache, CFG Cache and CustomCache
 
 The same on every model but for CustomCache, which takes TeaCache's thresholds for e, and LightX2V's
 0.26 or more for fast. All but CFG Cache compute the first fifth of the steps, and all the last one.
+CFG Cache's intervals are for CFG 5; at another scale s they are multiplied by sqrt(4 / (s - 1)), at
+most doubled, 2 at least.
 """
 
 

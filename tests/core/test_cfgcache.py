@@ -125,6 +125,29 @@ def test_presets_leave_the_layout_to_full_guidance(preset):
     assert policy.start_percent >= 0.2
 
 
+@pytest.mark.parametrize(
+    ("preset", "scale", "interval"),
+    [
+        ("quality", 5.0, 2),
+        ("quality", 8.0, 2),  # 1 would leave nothing out
+        ("quality", 2.5, 3),
+        ("balanced", 8.0, 2),
+        ("balanced", 5.0, 3),
+        ("balanced", 3.0, 4),
+        ("fast", 12.0, 3),
+        ("fast", 1.1, 10),  # at most twice as long
+        ("fast", None, 5),  # a guider that does not say
+        ("custom", 8.0, 9),  # what the user chose
+    ],
+)
+def test_presets_run_uncond_more_often_the_stronger_the_guidance(preset, scale, interval):
+    method = CFGCacheChoice(preset, 9, 0.0, 1.0).resolve(TOY)
+    schedule = Schedule.of([1 - step / STEPS for step in range(STEPS + 1)])
+    guided = guidance_of([method], Options(), schedule, RunFacts(cfg=scale), percent_to_sigma)
+    assert guided.policy.interval == interval
+    assert f"once in {interval} computed" in guided.method.policy.describe()
+
+
 def test_reused_differences_are_made_good_at_the_next_full_evaluation():
     """Added to the difference: what interpolating says that the forecasts in between got wrong."""
     method = CFGCacheChoice("custom", 4, 0.0, 1.0).resolve(TOY)
