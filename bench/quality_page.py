@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from devtools.errors import DevError
+from devtools.markdown import table
 from devtools.paths import ROOT
-from devtools.preset_tables import table
 from devtools.progress import say
 
 from . import results

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .markdown import table
 from .paths import ROOT
-from .preset_tables import table
 
 PAGE = ROOT / "docs" / "compatibility.md"
 PROPERTY = "compatibility"

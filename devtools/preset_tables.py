@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from cache_core import (
     adacache_presets,
@@ -22,6 +22,7 @@ from cache_core.variants import PUBLISHED, Variant
 from cache_core.vocabulary import Size, TunedPreset
 from cache_core.votes import foresee
 
+from .markdown import table
 from .paths import ROOT
 
 PAGE = ROOT / "docs" / "presets.md"
@@ -78,13 +79,6 @@ def page() -> str:
     parts += [MAGCACHE, table(head, magcache_rows())]
     parts += [OTHERS, table(("node", "numbers", *PRESETS, "source"), other_rows())]
     return "\n".join(parts)
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A Markdown table."""
-    titles = list(head)
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
 def fbcache_rows() -> Iterator[tuple[object, ...]]:

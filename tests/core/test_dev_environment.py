@@ -217,6 +217,16 @@ class TestCommandLine:
             self.read(monkeypatch, "env", "--jsn")
         assert "--jsn" in capsys.readouterr().err
 
+    def test_it_starts_with_the_standard_library_alone(self):
+        done = subprocess.run(
+            [sys.executable, "-S", "dev.py", "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_an_error_is_one_line_and_a_status(self, home):
         done = subprocess.run(
             [sys.executable, "dev.py", "env", "--comfyui", "9.9"],
