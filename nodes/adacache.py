@@ -24,7 +24,7 @@ class ApplyAdaCache(io.ComfyNode):
             category=inputs.CATEGORY,
             description="Speeds up Wan video sampling: how much a block in the middle of the model "
             "changed since the last computed step says how many steps are reused next.",
-            search_aliases=["AdaCache", "speed up", "accelerate", "step cache", "codebook"],
+            search_aliases=[*inputs.FASTER, "AdaCache", "codebook", "adaptive cache", "MoReg"],
             inputs=[
                 inputs.model(),
                 inputs.preset(),

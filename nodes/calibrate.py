@@ -22,7 +22,10 @@ class MagCacheCalibrate(io.ComfyNode):
             category=inputs.CATEGORY,
             description="Measures this model during one ordinary sampling, in which every step is "
             "computed, and writes a file that Apply MagCache and Apply TeaCache can choose.",
-            search_aliases=["MagCache calibration", "mag ratios", "TeaCache coefficients"],
+            search_aliases=[
+                *("MagCache calibration", "calibrate", "mag ratios", "magnitude ratios"),
+                *("TeaCache coefficients", "polynomial", "measure model", "step cache"),
+            ],
             inputs=[
                 inputs.model(),
                 io.String.Input(

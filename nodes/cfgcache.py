@@ -25,7 +25,10 @@ class ApplyCFGCache(io.ComfyNode):
             description="Speeds up Wan video sampling with CFG above 1: at most steps only the "
             "positive prompt runs, and the negative one is made of it and of their last known "
             "difference. Works alone and together with the other Apply nodes.",
-            search_aliases=["CFG cache", "FasterCache", "speed up", "accelerate", "negative"],
+            search_aliases=[
+                *inputs.FASTER,
+                *("CFG cache", "CFG", "FasterCache", "negative prompt", "guidance"),
+            ],
             inputs=[
                 inputs.model(),
                 inputs.preset(),

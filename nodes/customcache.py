@@ -24,7 +24,7 @@ class ApplyCustomCache(io.ComfyNode):
             category=inputs.CATEGORY,
             description="Speeds up Wan video sampling: TeaCache decides which steps are computed, "
             "the others are extrapolated, which bears higher thresholds than plain reuse.",
-            search_aliases=["CustomCache", "speed up", "accelerate", "step cache", "LightX2V"],
+            search_aliases=[*inputs.FASTER, "CustomCache", "LightX2V", "TeaCache", "TaylorSeer"],
             inputs=[
                 inputs.model(),
                 inputs.preset(),

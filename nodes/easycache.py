@@ -23,7 +23,7 @@ class ApplyEasyCache(io.ComfyNode):
             category=inputs.CATEGORY,
             description="Speeds up Wan video sampling: steps are reused while the change of the "
             "latent, times how strongly the model last answered to it, adds up to little.",
-            search_aliases=["EasyCache", "speed up", "accelerate", "step cache", "LazyCache"],
+            search_aliases=[*inputs.FASTER, "EasyCache", "LazyCache", "reuse_threshold"],
             inputs=[
                 inputs.model(),
                 inputs.preset(),

@@ -24,7 +24,10 @@ class ApplyFBCache(io.ComfyNode):
             description="Speeds up Wan video sampling: at every step the first block of the model "
             "runs, and if it changed little since the last computed step, the other blocks are "
             "skipped and their result is reused.",
-            search_aliases=["first block cache", "FBCache", "speed up", "accelerate", "step cache"],
+            search_aliases=[
+                *inputs.FASTER,
+                *("FBCache", "first block cache", "FBC", "residual_diff_threshold"),
+            ],
             inputs=[
                 inputs.model(),
                 inputs.preset(),

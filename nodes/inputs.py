@@ -8,6 +8,9 @@ from comfy_api.latest import io
 from ..cache_core.vocabulary import PresetName
 
 CATEGORY = "model/patch/wan step cache"
+FASTER = ("speed up", "accelerate", "faster", "skip steps", "step cache", "cache")
+"""What people type who want a faster sampling and know no method by name."""
+
 OptionsType = io.Custom("WANSTEPCACHE_OPTIONS")
 
 
@@ -30,15 +33,15 @@ def preset() -> io.Input:
     )
 
 
-def max_order() -> io.Input:
+def max_order(degree: str = "Degree") -> io.Input:
     """The degree of a forecast."""
     return io.Int.Input(
         "max_order",
         default=1,
         min=0,
         max=3,
-        tooltip="Degree of the extrapolation: 0 holds the last value, 1 follows its slope. Higher "
-        "degrees amplify noise over gaps of more than two steps.",
+        tooltip=f"{degree} of the extrapolation, 0 to hold the last value, 1 to follow its slope. "
+        "Higher degrees amplify noise over gaps of more than two steps.",
     )
 
 
@@ -73,6 +76,9 @@ def options() -> io.Input:
 def outputs() -> list[io.Output]:
     """The patched model, and the patched second expert."""
     return [
-        io.Model.Output(display_name="model"),
-        io.Model.Output(display_name="low_noise_model"),
+        io.Model.Output(display_name="model", tooltip="The model to sample with."),
+        io.Model.Output(
+            display_name="low_noise_model",
+            tooltip="The low-noise expert to sample with, if one is connected to the input.",
+        ),
     ]

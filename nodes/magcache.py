@@ -28,7 +28,7 @@ class ApplyMagCache(io.ComfyNode):
             description="Speeds up Wan video sampling: steps are reused while the magnitude of "
             "what the model adds, measured once per model, is known to change little. The whole "
             "plan is known before the first step and costs nothing to follow.",
-            search_aliases=["MagCache", "speed up", "accelerate", "step cache", "mag ratio"],
+            search_aliases=[*inputs.FASTER, "MagCache", "mag ratio", "magnitude"],
             inputs=[
                 inputs.model(),
                 inputs.preset(),

@@ -30,7 +30,10 @@ class StepCacheOptions(io.ComfyNode):
             category=inputs.CATEGORY,
             description="When a step may be reused, and what is kept. Connect to the options "
             "input of an Apply node; every Apply node works without it.",
-            search_aliases=["step cache settings", "warm-up", "start percent", "end percent"],
+            search_aliases=[
+                *("step cache settings", "cache settings", "warm-up", "start percent"),
+                *("end percent", "step mask", "forecast", "offload cache", "verbose", "cfg_mode"),
+            ],
             inputs=[
                 *option_inputs.window(),
                 *option_inputs.guards(),
@@ -38,14 +41,19 @@ class StepCacheOptions(io.ComfyNode):
                 io.Boolean.Input(
                     "verbose",
                     default=False,
-                    tooltip="Write one line per step and branch to the console.",
+                    tooltip="Write one line per step and branch to the console, and a table at "
+                    "the end.",
                 ),
                 option_inputs.few_steps(),
                 *option_inputs.forecast(),
                 *option_inputs.explicit(),
                 *option_inputs.storage(),
             ],
-            outputs=[inputs.OptionsType.Output(display_name="options")],
+            outputs=[
+                inputs.OptionsType.Output(
+                    display_name="options", tooltip="For the options input of any Apply node."
+                )
+            ],
         )
 
     @classmethod

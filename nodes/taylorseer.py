@@ -23,7 +23,10 @@ class ApplyTaylorSeer(io.ComfyNode):
             category=inputs.CATEGORY,
             description="Speeds up Wan video sampling: one step in a few is computed, those "
             "between are extrapolated from the last ones. Predictable time, whatever the video.",
-            search_aliases=["TaylorSeer", "speed up", "accelerate", "step cache", "interval"],
+            search_aliases=[
+                *inputs.FASTER,
+                *("TaylorSeer", "interval", "forecast", "every other step"),
+            ],
             inputs=[
                 inputs.model(),
                 inputs.preset(),
@@ -64,7 +67,7 @@ def _numbers() -> list[io.Input]:
             max=20,
             tooltip="With preset custom: one step in so many is computed (2 to 5).",
         ),
-        inputs.max_order(),
+        inputs.max_order("With preset custom: degree"),
         io.Int.Input(
             "first_enhance",
             default=6,

@@ -28,7 +28,7 @@ class ApplyTeaCache(io.ComfyNode):
             description="Speeds up Wan video sampling: steps are reused while the change that the "
             "timestep alone predicts adds up to little. The whole plan is known before the first "
             "step and costs nothing to follow.",
-            search_aliases=["TeaCache", "speed up", "accelerate", "step cache", "rel_l1_thresh"],
+            search_aliases=[*inputs.FASTER, "TeaCache", "rel_l1_thresh", "timestep embedding"],
             inputs=[
                 inputs.model(),
                 inputs.preset(),

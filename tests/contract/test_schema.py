@@ -228,6 +228,7 @@ SNAPSHOT = {
         "outputs": [("options", "WANSTEPCACHE_OPTIONS")],
     },
 }  # fmt: skip
+FASTER = [name for name, node in SNAPSHOT.items() if node["display_name"].startswith("Apply ")]
 HIDDEN = {"unique_id": ["UNIQUE_ID"], "prompt": ["PROMPT"]}
 PROMISED = ("default", "min", "max", "options", "advanced")
 
@@ -287,6 +288,13 @@ def test_every_input_is_explained_in_one_or_two_sentences(nodes):
     assert {n: t for n, t in tooltips.items() if not t.isascii()} == {}
 
 
+def test_every_output_is_explained_in_a_sentence(nodes):
+    for name, node in nodes.items():
+        tooltips = node["output_tooltips"]
+        assert len(tooltips) == len(node["output"]), name
+        assert all(tip and tip.isascii() and sentences(tip) == 1 for tip in tooltips), name
+
+
 def test_every_number_has_bounds_that_hold_its_default(nodes):
     numbers = {
         n: e for n, e in every_input(nodes).items() if type(e.get("default")) in (int, float)
@@ -303,8 +311,38 @@ def test_every_choice_has_a_default_among_its_options(nodes):
             assert len(set(extra["options"])) == len(extra["options"]) >= 2, name
 
 
-def test_every_node_can_be_found_and_says_what_it_does(nodes):
+def test_every_node_says_what_it_does(nodes):
     for node in nodes.values():
         assert sentences(node["description"]) in (1, 2), node["name"]
-        assert len(node["search_aliases"]) >= 3, node["name"]
         assert node["name"].startswith("WanStepCache_")
+
+
+SEARCHES = {  # what people type, and the nodes they should find (Apply nodes, but for options)
+    **{words: set(FASTER) for words in ("speed up", "accelerate", "faster", "skip steps", "cache")},
+    "first block cache": {"WanStepCache_FBCache"},
+    "TeaCache": {"WanStepCache_TeaCache", "WanStepCache_CustomCache"},
+    "MagCache": {"WanStepCache_MagCache"},
+    "TaylorSeer": {"WanStepCache_TaylorSeer", "WanStepCache_CustomCache"},
+    "AdaCache": {"WanStepCache_AdaCache"},
+    "LightX2V": {"WanStepCache_CustomCache"},
+    "EasyCache": {"WanStepCache_EasyCache"},
+    "FasterCache": {"WanStepCache_CFGCache"},
+    "mag ratios": {"WanStepCache_MagCacheCalibrate"},
+    "step cache settings": {"WanStepCache_Options"},
+}
+
+
+@pytest.mark.parametrize("words", SEARCHES)
+def test_a_search_finds_the_nodes_that_are_meant(nodes, words):
+    found = {
+        name
+        for name, node in nodes.items()
+        if words.lower() in (alias.lower() for alias in node["search_aliases"])
+    }
+    assert found == SEARCHES[words]
+
+
+def test_no_alias_is_given_twice(nodes):
+    for name, node in nodes.items():
+        aliases = [alias.lower() for alias in node["search_aliases"]]
+        assert len(set(aliases)) == len(aliases) >= 3, name
