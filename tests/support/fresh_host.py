@@ -1,6 +1,6 @@
-"""Loads the pack in a process of its own, as ComfyUI does when it starts, and notes what it saw.
+"""Loads a pack in a process of its own, as ComfyUI does when it starts, and notes what it saw.
 
-python fresh_host.py OUTPUT.json BASE_DIRECTORY
+python fresh_host.py OUTPUT.json BASE_DIRECTORY, which has the pack in its custom_nodes folder
 """
 
 import asyncio
@@ -18,28 +18,35 @@ def start_host(base):
     from devtools.host_runtime import import_host
 
     import_host(base=base)
-    for name in ("utils.extra_config", "execution", "server", "nodes"):  # in main.py's order
+    order = ("utils.extra_config", "execution", "server", "nodes")  # main.py's
+    for name in (*order, "comfy_config.config_parser"):
         import_module(name)
 
 
-def look():
-    """The note: the modules that the pack added, its nodes, its pyproject as ComfyUI reads it."""
-    from pack import load_pack
-
-    before = set(sys.modules)
-    pack = load_pack()
+def look(pack):
+    """The note: what the host made of the pack, and what came into the process with it."""
+    host, parser = import_module("nodes"), import_module("comfy_config.config_parser")
+    facts = parser.extract_node_configuration(str(pack)).model_dump()
+    before, own = set(sys.modules), set(host.NODE_CLASS_MAPPINGS)
+    loaded = asyncio.run(host.load_custom_node(str(pack), own))
     added = set(sys.modules) - before
-    extension = asyncio.run(pack.comfy_entrypoint())
-    nodes = asyncio.run(extension.get_node_list())
-    parser = import_module("comfy_config.config_parser")
+    nodes = [node for name, node in host.NODE_CLASS_MAPPINGS.items() if name not in own]
     return {
+        "loaded": loaded,
+        "module": str(pack).replace(".", "_x_"),
         "added": {name: getattr(sys.modules[name], "__file__", None) for name in added},
         "nodes": [node.GET_NODE_INFO_V1() for node in nodes],
-        "pyproject": parser.extract_node_configuration(str(ROOT)).model_dump(),
-        "tool": parser.load_pyproject_settings(ROOT / "pyproject.toml").tool["comfy"],
+        "web": host.EXTENSION_WEB_DIRS,
+        "translations": import_module("app.custom_node_manager")
+        .CustomNodeManager()
+        .build_translations(),
+        "pyproject": facts,
+        "tool": parser.load_pyproject_settings(pack / "pyproject.toml").tool["comfy"],
     }
 
 
 if __name__ == "__main__":
-    start_host(Path(sys.argv[2]))
-    Path(sys.argv[1]).write_text(json.dumps(look()))
+    base = Path(sys.argv[2])
+    start_host(base)
+    (pack,) = (base / "custom_nodes").iterdir()
+    Path(sys.argv[1]).write_text(json.dumps(look(pack)))
