@@ -1,9 +1,10 @@
 """What the registry, the manager and a reader of the repository see."""
 
 import re
+from zipfile import ZipFile
 
 import pytest
-from checkout import ROOT, published_files, repository_files, text_of
+from checkout import ROOT, published_files, repository_files, text_of, tracked_files
 
 THREE_PARTS = r"\d+\.\d+\.\d+"
 
@@ -48,14 +49,33 @@ def test_the_licence_is_apache(project):
     assert len(text) > 9000
 
 
-def test_what_is_published_is_the_pack_and_its_texts():
-    published = published_files()
-    for name in ("__init__.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
-        assert name in published
-    places = {name.split("/")[0] for name in published if "/" in name}
-    assert places <= {"cache_core", "nodes", "js", "locales", "example_workflows"}
-    size = sum((ROOT / name).stat().st_size for name in published)
-    assert size < 5e6
+TOP = {"__init__.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"}
+KINDS = {  # of files by folder
+    *(("cache_core", "py"), ("cache_core", "json"), ("nodes", "py"), ("locales", "json")),
+    *(("js", "js"), ("js", "md"), ("example_workflows", "json"), ("example_workflows", "jpg")),
+}
+
+
+def test_the_archive_holds_the_pack_and_its_texts_alone(archive):
+    names = ZipFile(archive).namelist()
+    assert {name for name in names if "/" not in name} == TOP
+    kinds = {(n.split("/")[0], n.rsplit(".", 1)[-1]) for n in names if "/" in n}
+    assert kinds <= KINDS
+    assert {folder for folder, _ in kinds} == {folder for folder, _ in KINDS}
+    assert archive.stat().st_size < 5e6
+
+
+def test_git_tracks_nothing_that_these_tests_overlook():
+    """The registry packs what git tracks. Without git there is nothing to compare."""
+    assert set(tracked_files()) - set(repository_files()) == set()
+
+
+def test_the_linter_checks_what_the_registry_validates():
+    """Its command for that is ruff with these rules."""
+    (chosen,) = re.findall(r"^select = \[(.*)\]$", text_of("pyproject.toml"), re.MULTILINE)
+    (left_out,) = re.findall(r"^ignore = \[(.*)\]$", text_of("pyproject.toml"), re.MULTILINE)
+    assert {'"S102"', '"S307"', '"E"'} <= set(chosen.split(", "))
+    assert "E702" not in left_out
 
 
 def test_nothing_runs_before_the_pack_is_loaded():
@@ -99,6 +119,14 @@ HAZARDS = {  # what breaks other people's set-ups
     "logging of the whole host": r"logging\.basicConfig|\.propagate\s*=",
     "emptied caches": r"empty_cache|soft_empty_cache",
     "a host function replaced": r"^\s*comfy\.[\w.]+\s*=[^=]|setattr\(\s*comfy",
+    "layers that ignore the host's dtypes": r"\bnn\.(Linear|Conv\dd|LayerNorm)\(|autocast\(",
+}
+PAGE_HAZARDS = {  # what breaks the page that all packs share
+    "names of its own in the page": r"\b(window|globalThis)(\.\w+|\[[^]]+\])\s*=[^=]",
+    "listeners on the whole document": r"\b(document|window)\.addEventListener",
+    "methods of others replaced": r"\.prototype\.\w+\s*=[^=]|\b(app|api)\.\w+\s*=[^=]",
+    "modules that the host deprecates": r"scripts/ui|extensions/core/|scripts/widgets",
+    "words for the console": r"\bconsole\.(log|debug|info)\b",
 }
 
 
@@ -107,6 +135,12 @@ def test_nothing_published_reaches_beyond_the_pack(what):
     scripts = [name for name in published_files() if name.endswith(".py")]
     found = [name for name in scripts if re.search(HAZARDS[what], text_of(name), re.MULTILINE)]
     assert found == []
+
+
+@pytest.mark.parametrize("what", PAGE_HAZARDS)
+def test_no_script_reaches_beyond_the_pack(what):
+    scripts = [name for name in published_files() if name.endswith(".js")]
+    assert [name for name in scripts if re.search(PAGE_HAZARDS[what], text_of(name))] == []
 
 
 MACHINES = ["/" + "work/", "/" + "root/", "pypi" + ".org", "python" + "hosted", "C:" + "\\Users"]
