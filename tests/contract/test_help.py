@@ -139,6 +139,7 @@ def test_every_name_is_one_that_the_pack_has(page, nodes):
     known = {name for name, *_ in every} | WORDS_OF_THE_HOST
     known |= {option for _, _, extra, _ in every for option in extra.get("options", ())}
     known |= {extra.get("default") for _, _, extra, _ in every}
+    known |= {name for node in nodes.values() for name in node["output_name"]}
     names = {word for word in quoted(page) if re.fullmatch(r"\w+_[\w.]+", word)}
     assert names - known == set()
 
