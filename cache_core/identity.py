@@ -41,8 +41,9 @@ class RunFacts:
     run is a part of. height, width: of the frames, in pixels. cfg: the guidance scale. counted:
     the sampler is known to evaluate the model once a step. corrects: it is one whose steps add up
     the model's velocity, so that what a reused step got wrong can be made good later. renoises:
-    it adds fresh noise between steps. before: steps that earlier samplings made of the part of the
-    schedule that this one goes on with, see ``continuing.py``.
+    it adds fresh noise between steps. autoregressive: it makes the video a few frames at a time,
+    from what the model remembers of those before. before: steps that earlier samplings made of the
+    part of the schedule that this one goes on with, see ``continuing.py``.
     """
 
     first_sigma: float = 1.0
@@ -54,6 +55,7 @@ class RunFacts:
     counted: bool = False
     corrects: bool = False
     renoises: bool = False
+    autoregressive: bool = False
     before: int = 0
 
 

@@ -84,7 +84,9 @@ def record_line(record: Record, steps: int) -> str:
 
 def reuse_text(trace: Trace) -> str:
     """How many evaluations of each branch were reused."""
-    return counts_text(trace.counts())
+    lost = trace.followed and not trace.records
+    unexpected = "the model was not called as expected: " if lost else ""
+    return unexpected + counts_text(trace.counts())
 
 
 def counts_text(branches: Mapping[str, Mapping[str, int]]) -> str:
@@ -93,7 +95,7 @@ def counts_text(branches: Mapping[str, Mapping[str, int]]) -> str:
         f"{branch} {row['reused']} of {row['reused'] + row['computed']} reused"
         for branch, row in branches.items()
     ]
-    return ", ".join(rows) or "the model was not called as expected: nothing was cached"
+    return ", ".join(rows) or "nothing was cached"
 
 
 def saving(trace: Trace) -> str:

@@ -13,12 +13,12 @@ from .alarm import Alarm
 from .branches import Evaluation, Group
 from .config import CacheConfig
 from .decision import Decision, Reason, compute
-from .few_steps import too_few
 from .forecast import Forecast
 from .forecast_choice import forecast_for
 from .guards import guards_of
 from .guidance import guidance_of
 from .identity import RunFacts
+from .idling import idle_because
 from .in_force import trace_of
 from .keeping import Keeping
 from .masks import placed
@@ -93,7 +93,9 @@ class Run:
         going_on = f"goes on after {before} steps of the same expert" if before else ""
         self.trace.notes += [note for note in (going_on, mask.note) if note]
         self.alarm = Alarm()
-        self.idle = self._idles()
+        self.idle = idle_because(self)
+        if self.idle and self.idle is not Reason.NO_METHOD:
+            self.guidance = None
 
     @property
     def behind_block_0(self) -> bool:
@@ -219,16 +221,6 @@ class Run:
         else:
             self.trace.failed(error)
         self.forget()
-
-    def _idles(self) -> Reason | None:
-        """Why no step is ever reused; None where steps may be."""
-        few, wish = too_few(self.facts), self.config.options.on_few_steps
-        if few is not None and wish != "allow":
-            self.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
-        if few is None or wish != "off":
-            return None if self.policies else Reason.NO_METHOD
-        self.guidance = None
-        return Reason.FEW_STEPS
 
     def _vote(
         self, group: Group, which: int, position: Position, distance: float | None

@@ -83,6 +83,7 @@ class Trace:
 
     model: the recognised model. level: what was cached, ``output`` or ``hidden``. forecast: what a
     reused value was. keeping: where values were kept, and as what.
+    followed: False where the model is called in a way that leaves no records.
     probe_share: what a reused evaluation still costs, as a share of a computed one (one block of
     the stack for a method that looks at block 0).
     """
@@ -93,6 +94,7 @@ class Trace:
     steps: int
     forecast: str = "hold"
     keeping: Keeping = PLAIN
+    followed: bool = True
     probe_share: float = 0.0
     records: list[Record] = field(default_factory=list)
     peak_bytes: int = 0

@@ -89,7 +89,24 @@ def variants_of(kind: str, size: Size, channels: int, last_frame: bool) -> tuple
     return BY_SHAPE.get((kind, size, channels)) or _unpublished(kind, size)
 
 
+KIND_LABELS = {
+    "t2v": "T2V",
+    "i2v": "I2V",
+    "vace": "VACE",
+    "camera": "Camera",
+    "camera_2.2": "2.2 Camera",
+    "s2v": "S2V",
+    "humo": "HuMo",
+    "animate": "Animate",
+    "scail": "SCAIL",
+    "scail2": "SCAIL-2",
+    "wandancer": "WanDancer",
+    "flow_rvs": "FlowRVS",
+}
+"""The host's model types as people write them."""
+
+
 def _unpublished(kind: str, size: Size) -> tuple[Variant, ...]:
-    name, label = f"wan_{kind}_{size}", f"Wan {kind.upper()} {size}"
+    name, label = f"wan_{kind}_{size}", f"Wan {KIND_LABELS.get(kind, kind.upper())} {size}"
     experts = [Variant(f"{name}_{e}", f"{label} {e} noise", expert=e) for e in ("high", "low")]
     return (Variant(name, label), *experts)

@@ -25,7 +25,7 @@ from .facts import ONE_EVALUATION, facts_of, sampler_name
 from .feedback import show
 from .forward import OPTIONS_ARGUMENT
 from .keys import CALIBRATE_KEY, MEASURE_KEY, config_of
-from .tap import Tap, tapped
+from .tap import Tap
 from .time_signal import embedding_of
 from .wrappers import LATENT, SAMPLER, SIGMAS
 
@@ -179,8 +179,8 @@ def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
         return executor(*args, **kwargs)
     failed = measurement_failed(measurement)
     chunks = shielded(lambda: chunks_of(model, args[0], options), failed)
-    with tapped(model, list(args), failed) as (tap, tapped_args):
-        output = executor(*tapped_args, **kwargs)
+    tap = Tap(executor, failed)
+    output = tap.call(*args, **kwargs)
     shielded(lambda: measure(measurement, chunks, tap, output), failed)
     return output
 

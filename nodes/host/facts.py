@@ -46,6 +46,9 @@ ADDS_NOISE = frozenset(
 )
 """Functions of the host's samplers that add fresh noise between steps."""
 
+FRAME_BY_FRAME = "sample_ar_video"
+"""Function of the host's sampler whose every evaluation is kept by the attention of the model."""
+
 
 def facts_of(guider: Any, sampler: Any, sigmas: Sequence[float], latent: Any) -> RunFacts:
     """The facts of one sampling, from the arguments of the host's OUTER_SAMPLE."""
@@ -61,6 +64,7 @@ def facts_of(guider: Any, sampler: Any, sigmas: Sequence[float], latent: Any) ->
         counted=sampler_name(sampler) in ONE_EVALUATION,
         corrects=sampler_name(sampler) in ADDS_UP,
         renoises=sampler_name(sampler) in ADDS_NOISE,
+        autoregressive=sampler_name(sampler) == FRAME_BY_FRAME,
     )
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from ...cache_core.shield import shielded
 from .forward import OPTIONS_ARGUMENT, with_options, with_patch
+from .stand_in import behind_wrappers, standing_in
 
 
 class Tap:
-    """The tokens before block 0 and before the head: [rows, tokens, dim], None until seen."""
+    """The tokens before block 0 and before the head: [rows, tokens, dim], None until seen.
 
-    def __init__(self) -> None:
+    ``failed`` hears of errors of the tap's own, after which it has seen nothing.
+    """
+
+    def __init__(self, executor: Any, failed: Callable[[Exception], None]) -> None:
+        self.executor = executor
+        self.failed = failed
         self.before: Tensor | None = None
         self.after: Tensor | None = None
 
@@ -26,27 +31,19 @@ class Tap:
             return None
         return self.after - self.before
 
+    def call(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Go on with the host's executor, seeing what the model's forward does."""
+        return behind_wrappers(self.executor, self._forward)(*args, **kwargs)
 
-@contextmanager
-def tapped(
-    model: Any, args: list[Any], failed: Callable[[Exception], None]
-) -> Iterator[tuple[Tap, list[Any]]]:
-    """A tap on one forward of ``model``, and the arguments to call it with.
+    def _forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        options, self.run_block = with_patch(args[OPTIONS_ARGUMENT], 0, self._block_0)
+        forward = standing_in(self.executor.original, self.executor.class_obj, self._head)
+        return forward(*with_options(args, options), **kwargs)
 
-    ``failed`` hears of errors of the tap's own, after which it has seen nothing.
-    """
-    tap = Tap()
+    def _block_0(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        self.before = shielded(args["img"].clone, self.failed)  # what follows may write into it
+        return self.run_block(args, extra)
 
-    def block_0(block_args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-        tap.before = shielded(block_args["img"].clone, failed)  # what follows may write into it
-        return run_block(block_args, extra)
-
-    def before_head(head: Any, head_args: tuple[Any, ...]) -> None:
-        tap.after = head_args[0]
-
-    options, run_block = with_patch(args[OPTIONS_ARGUMENT], 0, block_0)
-    handle = model.head.register_forward_pre_hook(before_head)
-    try:
-        yield tap, with_options(args, options)
-    finally:
-        handle.remove()
+    def _head(self, head: Any, tokens: Tensor, *rest: Any) -> Tensor:
+        self.after = tokens
+        return head(tokens, *rest)

@@ -16,7 +16,8 @@ from ...cache_core.shield import shielded
 from .chunks import chunks_of
 from .facts import facts_of
 from .feedback import announce, publish, publish_whole, report_evaluation, report_table
-from .forward import OPTIONS_ARGUMENT, forward_hidden, forward_output
+from .forward import OPTIONS_ARGUMENT, forward_output
+from .hidden import forward_hidden
 from .identity import is_wan
 from .keys import RANKS_KEY, RUN_KEY, calibrating, config_of, run_of
 from .ledger import continued, ended

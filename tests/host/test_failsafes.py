@@ -74,14 +74,14 @@ def changing(field):
 
 def not_called(part, patch):
     """Another pack between ours and the model takes our block patch out."""
-    forward = part("nodes.host.forward")
-    with_patch = forward.with_patch
+    with_patch = part("nodes.host.forward").with_patch
 
     def without(options, block, patch):
         copied, run_block = with_patch(options, block, patch)
         return {**copied, "patches_replace": {}}, run_block
 
-    patch(forward, "with_patch", without)
+    for level in ("forward", "hidden"):
+        patch(part(f"nodes.host.{level}"), "with_patch", without)
 
 
 FAILSAFES = {

@@ -3,9 +3,10 @@
 Import it only after the host (fixture ``host``).
 """
 
+import json
+from importlib import import_module
 from itertools import pairwise
 
-import comfy.ldm.wan.model
 import comfy.ops
 import comfy.sample
 import comfy.samplers
@@ -14,37 +15,60 @@ import torch
 
 DIM, FFN = 128, 256
 CLASSES = {
-    "vace": "VaceWanModel",
-    "s2v": "WanModel_S2V",
-    "humo": "HumoWanModel",
-    "camera": "CameraWanModel",
+    "vace": ("model", "VaceWanModel"),
+    "camera": ("model", "CameraWanModel"),
+    "camera_2.2": ("model", "CameraWanModel"),
+    "s2v": ("model", "WanModel_S2V"),
+    "humo": ("model", "HumoWanModel"),
+    "animate": ("model_animate", "AnimateWanModel"),
+    "scail": ("model", "SCAILWanModel"),
+    "scail2": ("model", "SCAIL2WanModel"),
+    "wandancer": ("model_wandancer", "WanDancerModel"),
 }
-"""The host's class by model type, where it is not WanModel."""
+"""The host's class by model type, where it is not WanModel: module and name."""
+
+
+def host_class(model_type):
+    """The host's class of this model type; None if this version has none."""
+    module, name = CLASSES.get(model_type, ("model", "WanModel"))
+    try:
+        return getattr(import_module(f"comfy.ldm.wan.{module}"), name, None)
+    except ModuleNotFoundError:
+        return None
 
 
 def random_weights(seed=0, scale=0.05, **config):
     """A state dict with random weights for a tiny Wan of the host's own class."""
     settings = {"model_type": "t2v", "dim": DIM, "ffn_dim": FFN, "num_heads": 1, "num_layers": 4}
     settings.update(config)
-    kind = CLASSES.get(settings["model_type"], "WanModel")
-    built = getattr(comfy.ldm.wan.model, kind)(
+    built = host_class(settings["model_type"])(
         **settings,
         device="cpu",
         dtype=torch.float32,
         operations=comfy.ops.manual_cast,
     )
+    return randomised(built.state_dict(), seed, scale)
+
+
+def randomised(weights, seed=0, scale=0.05):
+    """The state dict with random numbers in it; norms of queries and keys scale by about 1."""
     generator = torch.Generator().manual_seed(seed)
-    weights = built.state_dict()
     for name, value in weights.items():
         noise = torch.randn(value.shape, generator=generator) * scale
         weights[name] = noise + 1 if name.endswith(("norm_q.weight", "norm_k.weight")) else noise
     return weights
 
 
-def random_wan(dtype=torch.float32, seed=0, **config):
-    """A ModelPatcher around a tiny Wan with random weights."""
+def random_wan(dtype=torch.float32, seed=0, stated=None, **config):
+    """A ModelPatcher around a tiny Wan with random weights.
+
+    ``stated``: what the file's metadata say of the model, where its weights do not.
+    """
     weights = {k: v.to(dtype) for k, v in random_weights(seed, **config).items()}
-    return comfy.sd.load_diffusion_model_state_dict(weights, model_options={"dtype": dtype})
+    metadata = {"config": json.dumps({"transformer": stated})} if stated else None
+    return comfy.sd.load_diffusion_model_state_dict(
+        weights, model_options={"dtype": dtype}, metadata=metadata
+    )
 
 
 def conditioning(seed, tokens=8, **shapes):
@@ -54,18 +78,22 @@ def conditioning(seed, tokens=8, **shapes):
     return [[text, {k: torch.randn(shape, generator=generator) for k, shape in shapes.items()}]]
 
 
-def latent_and_noise(model, seed, batch, size):
-    """An empty latent of the model's channels, and noise for it."""
-    channels = model.model.latent_format.latent_channels
-    latent = torch.zeros(batch, channels, *size)
+def latent_and_noise(model, seed, batch, size, latent=None):
+    """A latent, an empty one of the model's channels if none is given, and noise for it."""
+    if latent is None:
+        latent = torch.zeros(batch, model.model.latent_format.latent_channels, *size)
     return latent, comfy.sample.prepare_noise(latent, seed)
+
+
+def prompts(more):
+    """Takes the positive and the negative conditioning from ``more``, or makes them."""
+    return more.pop("positive", conditioning(1)), more.pop("negative", conditioning(2))
 
 
 def sample(model, steps=8, cfg=5.0, seed=0, batch=1, size=(3, 8, 8), sampler="euler", **more):
     """Latents of one sampling with the host's KSampler path."""
-    latent, noise = latent_and_noise(model, seed, batch, size)
-    latent = more.pop("latent", latent)
-    positive, negative = more.pop("positive", conditioning(1)), conditioning(2)
+    latent, noise = latent_and_noise(model, seed, batch, size, more.pop("latent", None))
+    positive, negative = prompts(more)
     scheduler = more.pop("scheduler", "simple")
     with torch.inference_mode():
         return comfy.sample.sample(
@@ -85,8 +113,8 @@ def sample_with(function, model, steps=8, cfg=5.0, seed=0, batch=1, size=(3, 8, 
 
     ``function(evaluate, x, sigmas)``: ``evaluate(x, sigma)`` is one evaluation of the model.
     """
-    latent, noise = latent_and_noise(model, seed, batch, size)
-    positive, negative = more.pop("positive", conditioning(1)), conditioning(2)
+    latent, noise = latent_and_noise(model, seed, batch, size, more.pop("latent", None))
+    positive, negative = prompts(more)
 
     def run(model_k, x, sigmas, extra_args, callback=None, disable=None):
         def evaluate(x, sigma):
