@@ -27,6 +27,7 @@ class Reason(str, Enum):
     LEARNING = "too little known yet"
     FEW_STEPS = "too few steps"
     NO_METHOD = "no step method"
+    COMPILED = "model compiled whole"
     MASK = "step mask"
     JOINED = "batched with a computed branch"
     GUIDANCE = "guidance difference"
