@@ -13,7 +13,7 @@ from .alarm import Alarm
 from .branches import Evaluation, Group
 from .config import CacheConfig
 from .decision import Decision, Reason, compute
-from .few_steps import too_few
+from .few_steps import idle_from_start
 from .forecast import Forecast
 from .forecast_choice import forecast_for
 from .guards import guards_of
@@ -23,9 +23,11 @@ from .in_force import trace_of
 from .keeping import Keeping
 from .masks import placed
 from .memory import Footprint, is_out_of_memory
+from .passes import Passes
 from .plans import distance, plan
 from .policy import Dynamic, Past, Policy, Probing, Static
 from .ranks import Ranks
+from .recent import Recent, next_step
 from .scalars import read_scalars
 from .schedule import Course, Position, Schedule
 from .shield import Result, shielded
@@ -86,7 +88,8 @@ class Run:
         keeping = Keeping.chosen(config.options.cache_device, config.options.cache_dtype)
         self.store = Store(self.forecast.depth, keeping)
         self.footprint: Footprint | None = None
-        self.groups: dict[Hashable, Group] = {}
+        self.groups: Recent[Hashable, Group] = Recent()
+        self.passes = Passes()
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
         self.course = Course(schedule)
@@ -95,7 +98,7 @@ class Run:
         going_on = f"goes on after {before} steps of the same expert" if before else ""
         self.trace.notes += [note for note in (going_on, mask.note) if note]
         self.alarm = Alarm()
-        self.idle = self._idles()
+        self.idle = idle_from_start(self)
 
     @property
     def behind_block_0(self) -> bool:
@@ -123,6 +126,7 @@ class Run:
     def begin(self, sigma: Tensor) -> None:
         """A model evaluation starts; ``sigma`` holds its noise level, one value per sample."""
         self.evaluation = Evaluation(self.evaluations, sigma.reshape(-1)[:1])
+        self.passes.begin()
         reads = not self.idle and any(p.looks_at in ("block", "latent") for p in self.policies)
         if self.facts.counted and not reads and self.evaluations < self.schedule.steps:
             at = self.evaluations
@@ -147,7 +151,7 @@ class Run:
 
     def group(self, key: Hashable) -> Group:
         """The group of branches with this key."""
-        return self.groups.setdefault(key, Group(self.policies, self.dynamic))
+        return self.groups.use(key, lambda: Group(self.policies, self.dynamic))
 
     def locate(self, evaluation: Evaluation, sigma: float) -> Position:
         """Fix where ``evaluation`` stands, its sigma being read."""
@@ -213,6 +217,8 @@ class Run:
         evaluation.position = position
         if self.course.jumps(position):
             self.forget()
+        if self.course.advances(position):
+            next_step(self)
         return position
 
     def _failed(self, error: Exception) -> None:
@@ -222,16 +228,6 @@ class Run:
         else:
             self.trace.failed(error)
         self.forget()
-
-    def _idles(self) -> Reason | None:
-        """Why no step is ever reused; None where steps may be."""
-        few, wish = too_few(self.facts), self.config.options.on_few_steps
-        if few is not None and wish != "allow":
-            self.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
-        if few is None or wish != "off":
-            return None if self.policies else Reason.NO_METHOD
-        self.guidance = None
-        return Reason.FEW_STEPS
 
     def _vote(
         self, group: Group, which: int, position: Position, distance: float | None
@@ -244,4 +240,3 @@ class Run:
             policy, group.states[which], distance, forbidden, unknown
         )
         return decision
-
