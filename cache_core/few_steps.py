@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .decision import Reason
 from .identity import RunFacts
-
-if TYPE_CHECKING:
-    from .run import Run
 
 FEWEST = 10
 """Below so many steps published methods gain nothing or collapse (reference: Wan2GP, diffusers)."""
@@ -30,14 +24,3 @@ def too_few(facts: RunFacts) -> str | None:
     if facts.cfg == 1 and steps < FEWEST_WITHOUT_GUIDANCE:
         return f"{steps} steps at CFG 1 are those of a distilled model"
     return None
-
-
-def idle_from_start(run: Run) -> Reason | None:
-    """Why no step of ``run`` is ever reused; None where steps may be."""
-    few, wish = too_few(run.facts), run.config.options.on_few_steps
-    if few is not None and wish != "allow":
-        run.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
-    if few is None or wish != "off":
-        return None if run.policies else Reason.NO_METHOD
-    run.guidance = None
-    return Reason.FEW_STEPS

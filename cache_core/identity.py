@@ -42,7 +42,8 @@ class RunFacts:
     the sampler is known to evaluate the model once a step. corrects: it is one whose steps add up
     the model's velocity, so that what a reused step got wrong can be made good later. renoises:
     it adds fresh noise between steps. before: steps that earlier samplings made of the part of the
-    schedule that this one goes on with, see ``continuing.py``.
+    schedule that this one goes on with, see ``continuing.py``. rival: another cache that is on the
+    model, by name.
     """
 
     first_sigma: float = 1.0
@@ -55,6 +56,7 @@ class RunFacts:
     corrects: bool = False
     renoises: bool = False
     before: int = 0
+    rival: str | None = None
 
 
 @dataclass(frozen=True)

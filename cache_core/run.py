@@ -13,12 +13,12 @@ from .alarm import Alarm
 from .branches import Evaluation, Group
 from .config import CacheConfig
 from .decision import Decision, Reason, compute
-from .few_steps import idle_from_start
 from .forecast import Forecast
 from .forecast_choice import forecast_for
 from .guards import guards_of
 from .guidance import guidance_of
 from .identity import RunFacts
+from .idle import idle_from_start
 from .in_force import trace_of
 from .keeping import Keeping
 from .masks import placed
