@@ -18,14 +18,16 @@ from .forecast_choice import forecast_for
 from .guards import guards_of
 from .guidance import guidance_of
 from .identity import RunFacts
-from .idling import idle_because
+from .idle import idle_from_start
 from .in_force import trace_of
 from .keeping import Keeping
 from .masks import placed
 from .memory import Footprint, is_out_of_memory
+from .passes import Passes
 from .plans import distance, plan
 from .policy import Dynamic, Past, Policy, Probing, Static
 from .ranks import Ranks
+from .recent import Recent, next_step
 from .scalars import read_scalars
 from .schedule import Course, Position, Schedule
 from .shield import Result, shielded
@@ -46,6 +48,7 @@ class Run:
     policies: in order of precedence. dynamic: those that measure, by place. probing: those of them
     that look at block 0 in every evaluation; without any, what an evaluation does is known before
     the model is called. watching: those that look at a block of a computed one, by block and place.
+    blind: places of those that cannot look at what they decide by; None for a model like any other.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Run:
             p.looks_at == "latent" or getattr(p, "motion", False) for p in self.policies
         )
         self.watching: dict[int, dict[int, Past]] = {}
+        self.blind: set[int] | None = None
         self.timetables: dict[int, Timetable] = {}
         self.prepared = False
         self.level = "hidden" if config.options.cache_level == "hidden" else "output"
@@ -84,7 +88,8 @@ class Run:
         keeping = Keeping.chosen(config.options.cache_device, config.options.cache_dtype)
         self.store = Store(self.forecast.depth, keeping)
         self.footprint: Footprint | None = None
-        self.groups: dict[Hashable, Group] = {}
+        self.groups: Recent[Hashable, Group] = Recent()
+        self.passes = Passes()
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
         self.course = Course(schedule)
@@ -93,9 +98,7 @@ class Run:
         going_on = f"goes on after {before} steps of the same expert" if before else ""
         self.trace.notes += [note for note in (going_on, mask.note) if note]
         self.alarm = Alarm()
-        self.idle = idle_because(self)
-        if self.idle and self.idle is not Reason.NO_METHOD:
-            self.guidance = None
+        self.idle = idle_from_start(self)
 
     @property
     def behind_block_0(self) -> bool:
@@ -123,6 +126,7 @@ class Run:
     def begin(self, sigma: Tensor) -> None:
         """A model evaluation starts; ``sigma`` holds its noise level, one value per sample."""
         self.evaluation = Evaluation(self.evaluations, sigma.reshape(-1)[:1])
+        self.passes.begin()
         reads = not self.idle and any(p.looks_at in ("block", "latent") for p in self.policies)
         if self.facts.counted and not reads and self.evaluations < self.schedule.steps:
             at = self.evaluations
@@ -147,7 +151,7 @@ class Run:
 
     def group(self, key: Hashable) -> Group:
         """The group of branches with this key."""
-        return self.groups.setdefault(key, Group(self.policies, self.dynamic))
+        return self.groups.use(key, lambda: Group(self.policies, self.dynamic))
 
     def locate(self, evaluation: Evaluation, sigma: float) -> Position:
         """Fix where ``evaluation`` stands, its sigma being read."""
@@ -176,6 +180,7 @@ class Run:
             if which not in measured
             else self._vote(group, which, position, measured[which])
             for which in range(len(self.policies))
+            if which not in (self.blind or ())
         ]
         decision = next((vote for vote in votes if vote.reuses), votes[0])
         return masked(decision, self.guards[0].letter(position.step), self.policies[0].name)
@@ -212,6 +217,8 @@ class Run:
         evaluation.position = position
         if self.course.jumps(position):
             self.forget()
+        if self.course.advances(position):
+            next_step(self)
         return position
 
     def _failed(self, error: Exception) -> None:
@@ -233,4 +240,3 @@ class Run:
             policy, group.states[which], distance, forbidden, unknown
         )
         return decision
-

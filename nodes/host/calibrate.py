@@ -67,6 +67,8 @@ class Calibrating:
                 f"the sampler {sampler.removeprefix('sample_')} evaluates the model more than once "
                 "a step: use euler"
             )
+        if self.facts.rival is not None:
+            self.measurement.fail(f"ComfyUI's {self.facts.rival} node leaves out steps: remove it")
         if self.sigmas != sorted(self.sigmas, reverse=True):
             self.measurement.fail("its noise does not fall from step to step")
         if not self.request.overwrite and self._exists():
@@ -173,12 +175,14 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
 
 def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """One call of the model: its residual and output are measured."""
+    if torch.compiler.is_compiling():
+        return executor(*args, **kwargs)  # what is measured would be that of one call for ever
     model, options = executor.class_obj, args[OPTIONS_ARGUMENT]
     measurement = options.get(MEASURE_KEY)
     if measurement is None or measurement.problem:
         return executor(*args, **kwargs)
     failed = measurement_failed(measurement)
-    chunks = shielded(lambda: chunks_of(model, args[0], options), failed)
+    chunks = shielded(lambda: chunks_of(model, args[0], options, measurement.passes), failed)
     tap = Tap(executor, failed)
     output = tap.call(*args, **kwargs)
     shielded(lambda: measure(measurement, chunks, tap, output), failed)
@@ -191,7 +195,7 @@ def measure(
     """Take in one call of the model."""
     residual = tap.residual
     if chunks is None or residual is None:
-        measurement.fail("its model was not called as expected (compiled as a whole?)")
+        measurement.fail("its model was not called as expected")
     else:
         measurement.call(chunks, residual, output)
 
