@@ -8,8 +8,9 @@ from typing import Any
 from .graph import Column, Frame, ModelFile, Node, Out
 
 POSITIVE, NEGATIVE, OURS = ("#232", "#353"), ("#322", "#533"), ("#323", "#535")
-STATUS = 220
-"""Room for the timeline of an Apply node, and for what it says after a run."""
+STATUS, DRAWN = 220, 460
+"""Room for the timeline of an Apply node, and for what it says after a run; for a picture too."""
+
 PICTURE = "example.png"
 """The one picture that every ComfyUI has in its input folder."""
 FPS = 16
@@ -83,21 +84,25 @@ def _text(name: str, text: str, title: str, colours: tuple[str, str]) -> Node:
     return Node(name, "CLIPTextEncode", inputs, title, height=170, colours=colours)
 
 
-def ours(name: str, node_type: str, **inputs: Any) -> Node:
-    """A node of the pack, which stands out and has room for its text."""
-    return Node(name, node_type, inputs, colours=OURS, note=STATUS)
+def ours(name: str, node_type: str, room: int = STATUS, **inputs: Any) -> Node:
+    """A node of the pack, which stands out and has room for its text and pictures."""
+    return Node(name, node_type, inputs, colours=OURS, note=room)
 
 
-def sampler(name: str, node_type: str, model: Out, **settings: Any) -> Node:
+def sampler(
+    name: str, node_type: str, model: Out, title: str | None = None, **settings: Any
+) -> Node:
     """A sampler with both prompts and the empty latent, where the settings say nothing else."""
     links = {"model": model, "positive": Out("positive"), "negative": Out("negative")}
-    return Node(name, node_type, {**links, "latent_image": Out(LATENT), **settings})
+    return Node(name, node_type, {**links, "latent_image": Out(LATENT), **settings}, title)
 
 
-def uni_pc(model: Out, name: str = "sampler", **settings: Any) -> Node:
+def uni_pc(
+    model: Out, name: str = "sampler", title: str | None = None, **settings: Any
+) -> Node:
     """The sampler of most of ComfyUI's own Wan workflows."""
     known = {"sampler_name": "uni_pc", "scheduler": "simple", "denoise": 1}
-    return sampler(name, "KSampler", model, **known, **settings)
+    return sampler(name, "KSampler", model, title, **known, **settings)
 
 
 def sample(*samplers: Node, prefix: str, fps: int = FPS, trim: Out | None = None) -> Frame:

@@ -43,6 +43,8 @@ SHORT = {
     "Load Diffusion Model (low noise)": "Low Noise Model",
     "Load Diffusion Model": "Load Model",
     "KSampler (Advanced)": "KSampler",
+    "KSampler (without the cache)": "Without Cache",
+    "KSampler (with the cache)": "With Cache",
 }
 
 Point = tuple[float, float]
@@ -134,7 +136,7 @@ class _Card:
         """The finished picture."""
         file = io.BytesIO()
         small = self.picture.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
-        small.save(file, "JPEG", quality=88, subsampling=0, optimize=True)
+        small.save(file, "JPEG", quality=84, subsampling=0, optimize=True)
         return file.getvalue()
 
 

@@ -23,6 +23,7 @@ SHOWN = {  # the titles are addresses of saved links: they stay
     "Wan 2.1 image to video - TeaCache": {"TeaCache"},
     "Wan 2.1 text to video - FBCache": {"FBCache"},
     "Wan 2.1 text to video - TeaCache": {"TeaCache"},
+    "Wan 2.1 with and without the cache - Report and Compare": {"Compare", "EasyCache", "Report"},
     "Wan 2.2 TI2V 5B - TaylorSeer": {"TaylorSeer"},
     "Wan 2.2 two experts - MagCache": {"MagCache"},
     "Tiny Wan on any CPU - FBCache": {"FBCache"},
@@ -64,7 +65,7 @@ def test_there_is_one_workflow_and_one_picture_per_description():
     assert {path.stem for path in EXAMPLES} == set(SHOWN)
 
 
-def test_it_shows_what_its_title_says(path, saved, nodes_by_id):
+def test_it_shows_what_its_title_says(path, saved):
     types = [node["type"] for node in working(saved) if node["type"].startswith(OURS)]
     assert sorted(types) == sorted(OURS + name for name in SHOWN[path.stem])
     for node in working(saved):
