@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..demo_workflow import CFG, FPS, FRAMES, HEIGHT, MODEL, SHIFT, STEPS, WIDTH
 from . import one_model, parts
-from .graph import Column, Frame, Node, Out, Workflow
+from .graph import CONTROL, Column, Frame, Node, Out, Workflow
 
 PACK = "tiny_wan"
 
@@ -26,7 +26,7 @@ def _prompt(text: str) -> Frame:
 
 
 def _sample(model: str) -> Frame:
-    settings = {"seed": 11, "steps": STEPS, "cfg": CFG, "sampler_name": "euler"}
+    settings = {"seed": 11, CONTROL: "fixed", "steps": STEPS, "cfg": CFG, "sampler_name": "euler"}
     sampler = parts.sampler(
         "sampler", "KSampler", Out(model), scheduler="simple", denoise=1, **settings
     )

@@ -23,9 +23,9 @@ SHOWN = {  # the titles are addresses of saved links: they stay
     "Wan 2.1 image to video - TeaCache": {"TeaCache"},
     "Wan 2.1 text to video - FBCache": {"FBCache"},
     "Wan 2.1 text to video - TeaCache": {"TeaCache"},
-    "Wan 2.1 with and without the cache - Report and Compare": {"Compare", "EasyCache", "Report"},
     "Wan 2.2 TI2V 5B - TaylorSeer": {"TaylorSeer"},
     "Wan 2.2 two experts - MagCache": {"MagCache"},
+    "With and without cache - Compare": {"Compare", "EasyCache", "Report"},
     "Tiny Wan on any CPU - FBCache": {"FBCache"},
 }
 NOTE = "MarkdownNote"

@@ -17,8 +17,8 @@ ring, cross; left, right, up, down; slow, fast. At most one of each kind.
 ## Try
 
 Press Run, and look at Apply FBCache: what happened at every step, and what it saved. Then choose
-another preset and run again with the same seed: fixed in KSampler keeps it. `quality` computes more
-steps, `fast` fewer. With the node bypassed (Ctrl+B) it is ComfyUI without the pack.
+another preset and run again, with the same seed: `quality` computes more steps, `fast` fewer. With
+the node bypassed (Ctrl+B) it is ComfyUI without the pack.
 """
 
 APPLY = parts.ours("cache", "WanStepCache_FBCache", model=Out(one_model.SHIFT), preset="balanced")

@@ -5,7 +5,11 @@ from __future__ import annotations
 from .. import one_model, parts, wan21
 from ..graph import Out
 
-TEXT = "the scene comes alive, gentle natural motion, the camera moves slowly closer"
+TEXT = (
+    "a girl with large fox ears waves and turns around once, grass moves in the wind, blue sky, "
+    "steady camera"
+)
+"""Of the picture that every ComfyUI has."""
 
 NOTE = f"""# Wan 2.1 image to video, with TeaCache
 

@@ -6,9 +6,10 @@ from .. import one_model, parts, wan21
 from ..graph import Out
 
 TEXT = (
-    "it stands on a wooden table by a window, morning light moves over it, dust floats in the air, "
-    "the camera circles slowly"
+    "a girl with large fox ears in a pink dress walks through a sunny meadow, wind in the grass, "
+    "tracking camera"
 )
+"""Of the picture that every ComfyUI has."""
 
 NOTE = f"""# Wan 2.1 VACE, with CustomCache
 

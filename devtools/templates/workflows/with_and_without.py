@@ -77,7 +77,7 @@ def _workflow() -> Workflow:
     models = parts.models([model], *wan21.TEXT_TO_VIDEO[1:])
     cache = parts.step_cache(APPLY, parts.shift(one_model.SHIFT, "model", 8))
     blocks = ((models,), (cache, _prompt()), (_sample(),), (_compare(),))
-    return Workflow("Wan 2.1 with and without the cache - Report and Compare", NOTE, blocks)
+    return Workflow("With and without cache - Compare", NOTE, blocks)
 
 
 WORKFLOW = _workflow()
