@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cache_core.comparison import compare
+
 from .baselines import baselines
 from .entry import Entry
 from .methods import methods
-from .metrics import psnr, ssim
 from .prompts import Prompt
 from .scenario import Scenario
 from .statistics import bootstrap, mean, median
@@ -76,6 +77,7 @@ def row_of(entry: Entry, references: Sequence[Sampled], runs: Sequence[Sampled])
     """What there is to say of an entry; costs are shares of the uncached renders."""
     pairs = list(zip(references, runs, strict=True))
     shares = [run.computed / before.evaluations for before, run in pairs]
+    found = [compare(before.frames, run.frames) for before, run in pairs]
     cpu = sum(run.cpu_seconds for run in runs)
     traces = [run.trace for run in runs if run.trace is not None]
     return {
@@ -85,8 +87,8 @@ def row_of(entry: Entry, references: Sequence[Sampled], runs: Sequence[Sampled])
         "forecast": entry.forecast,
         "knob": entry.knob,
         "computed_share": round(mean(shares), 4),
-        "psnr": spread([psnr(before.frames, run.frames) for before, run in pairs], 3),
-        "ssim": spread([ssim(before.frames, run.frames) for before, run in pairs], 5),
+        "psnr": spread([one.psnr for one in found], 3),
+        "ssim": spread([one.ssim for one in found], 5),
         "seconds": round(sum(run.seconds for run in runs), 3),
         "cpu_seconds": round(cpu, 3),
         "measured_time_ratio": round(cpu / sum(one.cpu_seconds for one in references), 4),

@@ -25,7 +25,7 @@ CALIBRATED = "bench.safetensors"
 
 @dataclass(frozen=True)
 class Sampled:
-    """One sampling: its frames, and what it took.
+    """One sampling: its frames [frames, height, width, channels] in 0..1, and what it took.
 
     computed: evaluations in which the model ran to its last block; half of one where one of its two
     branches did. cpu_seconds: of this process. trace: the pack's own, None without it.
@@ -85,7 +85,7 @@ class Workbench:
         finally:
             handle.remove()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        frames = import_module("tiny_wan.codec").picture(latent[0])
+        frames = import_module("tiny_wan.codec").picture(latent[0]).movedim(1, -1)
         trace = self.traces[-1] if self.traces else None
         return Sampled(frames, counter.evaluations, counter.computed, wall, cpu, trace)
 

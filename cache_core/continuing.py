@@ -43,10 +43,10 @@ def same_expert(one: Stretch, other: Stretch) -> bool:
     return one.weights == other.weights
 
 
-def continues(later: Stretch, earlier: Stretch) -> bool:
-    """Whether ``later`` starts at the noise level where ``earlier``, of the same expert, stopped.
+def follows(later: Stretch, earlier: Stretch) -> bool:
+    """Whether ``later`` starts at the noise level where ``earlier`` stopped, on whatever expert.
 
-    A second pass starts elsewhere, or at frames of another size, and has a warm-up of its own.
+    A second pass starts elsewhere, or at frames of another size.
     """
     gap = abs(later.first_sigma - earlier.last_sigma)
     return (
@@ -54,11 +54,46 @@ def continues(later: Stretch, earlier: Stretch) -> bool:
         and earlier.falls
         and gap <= RELATIVE_TOLERANCE * later.first_sigma
         and later.frame == earlier.frame
-        and same_expert(later, earlier)
     )
+
+
+def continues(later: Stretch, earlier: Stretch) -> bool:
+    """Whether ``later`` goes on with the same expert; if not, it has a warm-up of its own."""
+    return follows(later, earlier) and same_expert(later, earlier)
 
 
 def steps_before(later: Stretch, finished: Sequence[Stretch]) -> int:
     """The steps that samplings, in order of time, made of what ``later`` goes on with; else 0."""
     gone_on = (s.before + s.steps for s in reversed(finished) if continues(later, s))
     return next(gone_on, 0)
+
+
+def whole_schedules(stretches: Sequence[Stretch]) -> list[list[int]]:
+    """Samplings, in order of time, as schedules: places of the parts of each, in order of sigma.
+
+    A schedule ends with a sampling that nothing goes on with. What several go on with (the first
+    expert ran once, the second was asked again) is part of each of their schedules.
+    """
+    before: list[int | None] = []
+    for place, later in enumerate(stretches):
+        found = [i for i in range(place) if follows(later, stretches[i])]
+        free = [i for i in found if i not in before]
+        before.append(next(reversed(free or found), None))
+    return [_way_to(end, before) for end in range(len(stretches)) if end not in before]
+
+
+def _way_to(end: int, before: Sequence[int | None]) -> list[int]:
+    way, place = [end], before[end]
+    while place is not None:
+        way.insert(0, place)
+        place = before[place]
+    return way
+
+
+def count_experts(stretches: Sequence[Stretch]) -> int:
+    """How many experts they are of."""
+    distinct: list[Stretch] = []
+    for stretch in stretches:
+        if not any(same_expert(stretch, known) for known in distinct):
+            distinct.append(stretch)
+    return len(distinct)

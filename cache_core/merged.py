@@ -56,8 +56,9 @@ def merged(summaries: Sequence[Mapping[str, Any]]) -> Totals:
 def whole(totals: Totals, experts: int, samplings: int) -> list[str]:
     """Phrases that tell of all samplings of a prompt together, for logs and nodes."""
     speed = speed_text(totals.speedup, totals.saved, totals.seconds)
+    whose = f"{heading(experts, samplings)}: " if samplings > 1 else ""
     return [
-        f"{heading(experts, samplings)}: {counts_text(totals.branches)}",
+        f"{whose}{counts_text(totals.branches)}",
         f"{speed}, cache at most {totals.peak_bytes / MIB:.1f} MiB",
         failsafe_text(totals.failsafes),
     ]

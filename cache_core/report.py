@@ -125,7 +125,11 @@ def failsafe_text(failsafes: Mapping[str, int]) -> str:
 
 def metric_text(trace: Trace) -> str:
     """What methods compared with their thresholds, in percentiles; empty if nothing was."""
-    found = trace.metrics()
+    return shares_text(trace.metrics())
+
+
+def shares_text(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Percentiles of metrics by method, in words."""
     several = len(found) > 1
     return "; ".join(
         f"{name + ' ' if several else ''}metric "

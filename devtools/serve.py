@@ -22,6 +22,7 @@ def serve(environment: Environment, port: int) -> int:
     server = ComfyServer(environment.comfyui, environment.python, base=base, port=port)
     with server:
         say(f"ComfyUI is at {server.url} (files: {base}, log: {server.log}). Ctrl+C ends it.")
+        say("Templates has the pack's workflows, and under tiny_wan one that any CPU renders.")
         try:
             while True:
                 time.sleep(1)

@@ -103,7 +103,10 @@ class ComfyServer(ComfyClient):
                 place(source, self.base / "custom_nodes" / name)
         for weights in TINY_WAN.glob("*.safetensors"):
             place(weights, self.base / "models" / "diffusion_models" / weights.name)
-        (self.base / "input").mkdir(parents=True, exist_ok=True)
+        pictures = self.base / "input"
+        pictures.mkdir(parents=True, exist_ok=True)
+        for example in (self.comfyui / "input").glob("example.*"):
+            shutil.copy2(example, pictures)  # ComfyUI follows no links out of the folder
 
     def _launch(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         where = (f"--listen={ADDRESS}", f"--port={self.port}", f"--base-directory={self.base}")

@@ -5,12 +5,14 @@ from comfy_api.latest import ComfyExtension, io
 from .adacache import ApplyAdaCache
 from .calibrate import MagCacheCalibrate
 from .cfgcache import ApplyCFGCache
+from .compare import StepCacheCompare
 from .customcache import ApplyCustomCache
 from .easycache import ApplyEasyCache
 from .fbcache import ApplyFBCache
 from .host import listen
 from .magcache import ApplyMagCache
 from .options import StepCacheOptions
+from .report import StepCacheReport
 from .taylorseer import ApplyTaylorSeer
 from .teacache import ApplyTeaCache
 
@@ -35,4 +37,6 @@ class WanStepCacheExtension(ComfyExtension):
             ApplyCFGCache,
             MagCacheCalibrate,
             StepCacheOptions,
+            StepCacheReport,
+            StepCacheCompare,
         ]

@@ -1,4 +1,4 @@
-"""The example workflows: described in workflows/, written to example_workflows/.
+"""The example workflows: described in workflows/, written to a pack's example_workflows/.
 
 `python3 -m devtools.templates` writes them all.
 """

@@ -35,6 +35,11 @@ class Input:
         return bool(self.settings.get(CONTROL) or (self.type == "INT" and self.name in SEEDS))
 
     @property
+    def has_upload(self) -> bool:
+        """Whether the browser adds a widget behind it that uploads a picture."""
+        return bool(self.settings.get("image_upload"))
+
+    @property
     def default(self) -> Any:
         """What the browser shows in a new node."""
         if "default" in self.settings:

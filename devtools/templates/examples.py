@@ -1,31 +1,33 @@
-"""The files in example_workflows/: a workflow and a picture of the same name per example."""
+"""Example workflows as files: a workflow and a picture of the same name each."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 from ..child import INTERRUPTED, exit_on_terminate
 from ..client import Json
 from ..errors import DevError
-from ..paths import ROOT
 from ..progress import say
-from ..server import ComfyServer
+from ..server import PACKS, ComfyServer
 from .save_format import save
 from .thumbnail import draw
 from .workflows import all_workflows
 
-FOLDER = ROOT / "example_workflows"
+FOLDERS = {pack: root / "example_workflows" for pack, root in PACKS.items()}
+"""Where a pack's examples are, by the name of its folder in `custom_nodes`."""
 
 
-def made(object_info: Json) -> dict[str, bytes]:
-    """Every file by name, as it should be with this host's nodes."""
+def made(object_info: Json) -> dict[Path, bytes]:
+    """Every file by its path, as it should be with this host's nodes."""
     names = {name: info["display_name"] for name, info in object_info.items()}
     files = {}
     for workflow in all_workflows():
         saved = save(workflow, object_info)
-        files[f"{workflow.title}.json"] = (json.dumps(saved, indent=2) + "\n").encode()
-        files[f"{workflow.title}.jpg"] = draw(workflow.title, saved, names)
+        path = FOLDERS[workflow.pack] / f"{workflow.title}.json"
+        files[path] = (json.dumps(saved, indent=2) + "\n").encode()
+        files[path.with_suffix(".jpg")] = draw(workflow.title, saved, names)
     return files
 
 
@@ -34,12 +36,17 @@ def write() -> None:
     say("Starting ComfyUI ...")
     with ComfyServer() as server:
         files = made(server.object_info())
-    FOLDER.mkdir(exist_ok=True)
-    for path in (*FOLDER.glob("*.json"), *FOLDER.glob("*.jpg")):
+    for path in present():
         path.unlink()
-    for name, content in files.items():
-        (FOLDER / name).write_bytes(content)
-        say(f"  {name}")
+    for path, content in files.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        say(f"  {path.name}")
+
+
+def present() -> list[Path]:
+    """Every file that there is."""
+    return [path for folder in FOLDERS.values() for path in folder.glob("*.*")]
 
 
 def main() -> int:

@@ -12,6 +12,9 @@ CONTROL = "control_after_generate"
 """The input that is a widget of the browser only: what becomes of a seed after a run."""
 
 
+PACK = "wan-step-cache"
+
+
 @dataclass(frozen=True)
 class ModelFile:
     """A file of a loader: where to get it, and the folder of `models` it belongs in."""
@@ -77,6 +80,8 @@ class Workflow:
     title: str
     note: str
     blocks: tuple[tuple[Frame, ...], ...]
+    pack: str = PACK
+    """The folder of `custom_nodes` whose example it is."""
 
     def nodes(self) -> Iterator[Node]:
         """Every node, frame by frame."""

@@ -46,7 +46,7 @@ def height(node: Node, declared: Declaration) -> int:
 
 
 def _widgets(declared: Declaration) -> int:
-    return sum(2 if widget.has_control else 1 for widget in declared.widgets)
+    return sum(1 + widget.has_control + widget.has_upload for widget in declared.widgets)
 
 
 def _room(node: Node, declared: Declaration) -> int:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .graph import Column, Frame, ModelFile, Node, Out
 
 POSITIVE, NEGATIVE, OURS = ("#232", "#353"), ("#322", "#533"), ("#323", "#535")
-STATUS = 120
-"""Room for what an Apply node says after a run."""
+STATUS, DRAWN = 220, 460
+"""Room for the timeline of an Apply node, and for what it says after a run; for a picture too."""
+
+PICTURE = "example.png"
+"""The one picture that every ComfyUI has in its input folder."""
 FPS = 16
+LATENT = "latent"
 
 # The negative prompt that Wan was published with. In English: garish colours, overexposed, static,
 # blurred details, subtitles, style, artwork, painting, still picture, greyish overall, worst
@@ -30,14 +34,16 @@ WAN_NEGATIVE = (
 )
 
 
-def models(diffusion: Iterable[Node], text_encoder: ModelFile, vae: ModelFile) -> Frame:
+def models(
+    diffusion: Iterable[Node], text_encoder: ModelFile, vae: ModelFile, *others: Node
+) -> Frame:
     """The loaders."""
     encoder = {"clip_name": text_encoder, "type": "wan", "device": "default"}
-    others = Node("clip", "CLIPLoader", encoder), Node("vae", "VAELoader", {"vae_name": vae})
-    return Frame("Models", (Column(430, (*diffusion, *others)),))
+    always = Node("clip", "CLIPLoader", encoder), Node("vae", "VAELoader", {"vae_name": vae})
+    return Frame("Models", (Column(430, (*diffusion, *always, *others)),))
 
 
-def diffusion(name: str, file: ModelFile, title: str | None = None) -> Node:
+def diffusion(name: str, file: ModelFile | str, title: str | None = None) -> Node:
     """The loader of one diffusion model."""
     return Node(name, "UNETLoader", {"unet_name": file, "weight_dtype": "default"}, title)
 
@@ -52,13 +58,25 @@ def step_cache(node: Node, *before: Node) -> Frame:
     return Frame("Step cache", (Column(300, before), Column(400, (node,))))
 
 
-def prompt(text: str, width: int, height: int, length: int) -> Frame:
-    """Both prompts and the size of the video."""
-    size = {"width": width, "height": height, "length": length, "batch_size": 1}
+def prompt(text: str, *more: Sequence[Node], title: str = "Prompt and size") -> Frame:
+    """Both prompts, and more columns: what makes the latent."""
     positive = _text("positive", text, "CLIP Text Encode (Positive Prompt)", POSITIVE)
     negative = _text("negative", WAN_NEGATIVE, "CLIP Text Encode (Negative Prompt)", NEGATIVE)
-    latent = Node("latent", "EmptyHunyuanLatentVideo", size)
-    return Frame("Prompt and size", (Column(420, (positive, negative)), Column(280, (latent,))))
+    columns = (Column(280, tuple(nodes)) for nodes in more)
+    return Frame(title, (Column(420, (positive, negative)), *columns))
+
+
+def latent(
+    width: int, height: int, length: int, node_type: str = "EmptyHunyuanLatentVideo", **links: Out
+) -> Node:
+    """The node that says how large the video is."""
+    size = {"width": width, "height": height, "length": length, "batch_size": 1}
+    return Node(LATENT, node_type, {**links, **size})
+
+
+def image() -> Node:
+    """A picture to start from."""
+    return Node("image", "LoadImage", {"image": PICTURE}, height=330)
 
 
 def _text(name: str, text: str, title: str, colours: tuple[str, str]) -> Node:
@@ -66,29 +84,48 @@ def _text(name: str, text: str, title: str, colours: tuple[str, str]) -> Node:
     return Node(name, "CLIPTextEncode", inputs, title, height=170, colours=colours)
 
 
-def ours(name: str, node_type: str, **inputs: Any) -> Node:
-    """A node of the pack, which stands out and has room for its text."""
-    return Node(name, node_type, inputs, colours=OURS, note=STATUS)
+def ours(name: str, node_type: str, room: int = STATUS, **inputs: Any) -> Node:
+    """A node of the pack, which stands out and has room for its text and pictures."""
+    return Node(name, node_type, inputs, colours=OURS, note=room)
 
 
-def sampler(name: str, node_type: str, model: Out, latent: str = "latent", **settings: Any) -> Node:
-    """A sampler with both prompts."""
+def sampler(
+    name: str, node_type: str, model: Out, title: str | None = None, **settings: Any
+) -> Node:
+    """A sampler with both prompts and the empty latent, where the settings say nothing else."""
     links = {"model": model, "positive": Out("positive"), "negative": Out("negative")}
-    return Node(name, node_type, {**links, "latent_image": Out(latent), **settings})
+    return Node(name, node_type, {**links, "latent_image": Out(LATENT), **settings}, title)
 
 
-def sample(*samplers: Node, prefix: str) -> Frame:
-    """The samplers, and from the latent of the last one to the file."""
-    last = samplers[-1].name
-    decode = Node("decode", "VAEDecode", {"samples": Out(last), "vae": Out("vae")})
-    clip = Node("video", "CreateVideo", {"images": Out("decode"), "fps": FPS})
-    save = {"video": Out("video"), "filename_prefix": prefix, "format": "auto", "codec": "auto"}
-    shown = Node("save", "SaveVideo", save, height=400)
+def uni_pc(
+    model: Out, name: str = "sampler", title: str | None = None, **settings: Any
+) -> Node:
+    """The sampler of most of ComfyUI's own Wan workflows."""
+    known = {"sampler_name": "uni_pc", "scheduler": "simple", "denoise": 1}
+    return sampler(name, "KSampler", model, title, **known, **settings)
+
+
+def sample(*samplers: Node, prefix: str, fps: int = FPS, trim: Out | None = None) -> Frame:
+    """The samplers, and from the latent of the last one to the file.
+
+    trim: how many frames of the latent at the start are not of the video.
+    """
+    cut = {"samples": Out(samplers[-1].name), "trim_amount": trim}
+    before = (Node("trim", "TrimVideoLatent", cut),) if trim else ()
+    last = before or samplers
+    decode = Node("decode", "VAEDecode", {"samples": Out(last[-1].name), "vae": Out("vae")})
     columns = (
         *(Column(320, (sampler,)) for sampler in samplers),
-        Column(420, (decode, clip, shown)),
+        Column(420, (*before, decode, *save(Out("decode"), prefix, fps))),
     )
     return Frame("Sample and save", columns)
+
+
+def save(images: Out, prefix: str, fps: int = FPS) -> tuple[Node, Node]:
+    """From frames to the file."""
+    clip = Node("video", "CreateVideo", {"images": images, "fps": fps})
+    file = {"video": Out("video"), "filename_prefix": prefix, "format": "auto", "codec": "auto"}
+    return clip, Node("save", "SaveVideo", file, height=400)
 
 
 def downloads(*files: ModelFile) -> str:

@@ -15,6 +15,12 @@ from .layout import Box, Layout, lay_out
 VERSION = 0.4
 OPTIONAL_SHAPE = 7
 OWN, CORE = "wan-step-cache", "comfy-core"
+TESTING = "TinyWan"
+"""Nodes that no registry knows."""
+
+UPLOAD = "image"
+"""What the browser saves for its upload button."""
+
 FRAME_COLOUR, NOTE_COLOURS = "#3f789e", ("#432", "#653")
 VIEW_SCALE = 0.55
 
@@ -138,8 +144,9 @@ def _place(box: Box, order: int) -> Json:
 
 
 def _properties(node: Node) -> Json:
-    own = node.type.startswith("WanStepCache_")
-    found: Json = {"Node name for S&R": node.type, "cnr_id": OWN if own else CORE}
+    found: Json = {"Node name for S&R": node.type}
+    if not node.type.startswith(TESTING):
+        found["cnr_id"] = OWN if node.type.startswith("WanStepCache_") else CORE
     if files := node.files():
         found["models"] = [vars(file) for file in files]
     return found
@@ -148,9 +155,12 @@ def _properties(node: Node) -> Json:
 def _values(node: Node, declared: Declaration) -> list[Any]:
     values = []
     for widget in declared.widgets:
-        values.append(_plain(node.inputs.get(widget.name, widget.default)))
+        given = node.inputs.get(widget.name, widget.default)
+        values.append(_plain(widget.default if isinstance(given, Out) else given))
         if widget.has_control:
             values.append(node.inputs.get(CONTROL, "randomize"))
+        if widget.has_upload:
+            values.append(UPLOAD)
     return values
 
 

@@ -1,168 +1,169 @@
-"""The card of a workflow: its nodes, frames and links, where they are."""
+"""The card of a workflow in the Templates browser: which method, and where it sits."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from statistics import mean
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from ..client import Json
-from .layout import TITLE
+from .schematic import Schematic, schematic
 
-WIDTH, HEIGHT = 640, 360
+SIZE = 512
+"""Square, as the host's own; the browser shows it at about half this size."""
+
 FINE = 3
 """Drawn this much larger, then made smaller: smooth edges."""
-HEADING_AT, HEADING_SIZE = (18, 14), 24
-AREA = (14, 54, WIDTH - 14, HEIGHT - 14)
-FONT_SIZES = (14.0, 13.0, 12.0, 11.0, 10.0, 9.0, 8.0)
-PADDING, CORNER, WIRE = 3, 5, 1.8
+
+MARGIN, TOP, BOTTOM = 28, 142, 20
+MODEL_AT, MODEL_SIZE, METHOD_AT, METHOD_SIZE = 44, 34.0, 96, 54.0
+TEXT_SIZE = 25.0
+CORNER, WIRE, PADDING, ROUND = 7, 3, 8, 22
+BOX_WIDE, BOX_HIGH, FILLED = 0.94, 54, 0.68
+"""Of the width of two columns; pixels at most; the share of a row's height."""
+
+ONE_COLUMN = 300
 BACKGROUND, HEADING = "#17181c", "#f4f4f5"
-FRAME, NODE, EDGE, TEXT = "#20222a", "#353842", "#565a66", "#ececf0"
+NODE, EDGE, TEXT = "#353842", "#6a6f7d", "#ececf0"
 OURS, OURS_TEXT = "#f2b84b", "#1c1404"
 WIRES = {
     "MODEL": "#b39ddb",
-    "CLIP": "#ffd500",
-    "VAE": "#ff6e6e",
     "CONDITIONING": "#ffa931",
     "LATENT": "#ff9cf9",
     "IMAGE": "#64b5f6",
     "VIDEO": "#9fd89f",
 }
 SHORT = {
-    "Empty HunyuanVideo 1.0 Latent": "Empty Latent",
     "ModelSamplingSD3": "Model Sampling",
+    "Load Diffusion Model (high noise)": "High Noise Model",
+    "Load Diffusion Model (low noise)": "Low Noise Model",
+    "Load Diffusion Model": "Load Model",
+    "KSampler (Advanced)": "KSampler",
+    "KSampler (without the cache)": "Without Cache",
+    "KSampler (with the cache)": "With Cache",
 }
 
-Rectangle = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A node: the middle of its rectangle, half its width and height, and its name."""
+
+    x: float
+    y: float
+    wide: float
+    high: float
+    text: str
+    ours: bool
 
 
 def draw(title: str, saved: Json, names: dict[str, str]) -> bytes:
     """A JPEG of a saved workflow; `names` are the display names of its node types."""
-    card = _Card(saved["groups"])
-    for group in saved["groups"]:
-        card.box(group["bounding"], FRAME, FRAME)
-    nodes = {node["id"]: node for node in saved["nodes"] if node["type"] in names}
-    for link in saved["links"]:
-        card.wire(_start(nodes[link[1]], link[2]), _end(nodes[link[3]], link[4]), link[5])
-    for node in nodes.values():
-        ours = node["type"].startswith("WanStepCache_")
-        box = card.box(_bounding(node), *((OURS, OURS) if ours else (NODE, EDGE)))
-        card.text(box, _caption(node, names), OURS_TEXT if ours else TEXT)
-    return card.jpeg(title)
+    shown = schematic(saved)
+    boxes = _boxes(shown, names)
+    card = _Card()
+    card.heading(title)
+    for (start, end), kind in shown.links.items():
+        card.wire(boxes[start], boxes[end], kind)
+    size = min(_size(box.text, 2 * box.wide) for box in boxes.values())
+    for box in boxes.values():
+        card.box(box, size)
+    return card.jpeg()
 
 
-def _bounding(node: Json) -> list[float]:
-    """With the title bar."""
-    (x, y), (width, height) = node["pos"], node["size"]
-    return [x, y - TITLE, width, height + TITLE]
+def _boxes(shown: Schematic, names: dict[str, str]) -> dict[int, _Box]:
+    """Every node by its number: below what leads to it, two beside each other."""
+    pitch = (SIZE - TOP - BOTTOM) / len(shown.rows)
+    high = min(BOX_HIGH, pitch * FILLED)
+    single = all(len(row) == 1 for row in shown.rows)
+    wide = ONE_COLUMN if single else (SIZE - 2 * MARGIN) / 2 * BOX_WIDE
+    boxes: dict[int, _Box] = {}
+    for level, row in enumerate(shown.rows):
+        y = TOP + (level + 0.5) * pitch
+        for x, node in zip(_across(row, shown, boxes), row, strict=True):
+            name = names[node["type"]]
+            title = SHORT.get(node.get("title"), SHORT.get(name, name))
+            ours = node["type"].startswith("WanStepCache_")
+            boxes[node["id"]] = _Box(x, y, wide / 2, high / 2, title, ours)
+    return boxes
 
 
-def _start(node: Json, slot: int) -> tuple[float, float]:
-    return node["pos"][0] + node["size"][0], _level(node, slot)
-
-
-def _end(node: Json, slot: int) -> tuple[float, float]:
-    return node["pos"][0], _level(node, slot)
-
-
-def _level(node: Json, slot: int) -> float:
-    level: float = node["pos"][1] + 14 + 20 * slot
-    return level
-
-
-def _caption(node: Json, names: dict[str, str]) -> str:
-    title: str = node.get("title") or names[node["type"]]
-    if node["type"] == "CLIPTextEncode":
-        return title.partition("(")[2].rstrip(")") or title
-    return SHORT.get(title, title)
+def _across(row: tuple[Json, ...], shown: Schematic, boxes: dict[int, _Box]) -> list[float]:
+    """Where the middles of a row are: one alone is below what leads to it."""
+    if len(row) == 1:
+        above = [boxes[a].x for a, b in shown.links if b == row[0]["id"]]
+        return [mean(above) if above else SIZE / 2]
+    each = (SIZE - 2 * MARGIN) / len(row)
+    return [MARGIN + (index + 0.5) * each for index in range(len(row))]
 
 
 class _Card:
-    """A picture onto which the part of the canvas that the frames take is scaled."""
-
-    def __init__(self, groups: list[Json]) -> None:
-        boxes = [group["bounding"] for group in groups]
-        self.left, self.top = min(b[0] for b in boxes), min(b[1] for b in boxes)
-        width = max(b[0] + b[2] for b in boxes) - self.left
-        height = max(b[1] + b[3] for b in boxes) - self.top
-        room = AREA[2] - AREA[0], AREA[3] - AREA[1]
-        self.scale = min(room[0] / width, room[1] / height)
-        self.origin = (
-            AREA[0] + (room[0] - width * self.scale) / 2,
-            AREA[1] + (room[1] - height * self.scale) / 2,
-        )
-        self.picture = Image.new("RGB", (WIDTH * FINE, HEIGHT * FINE), BACKGROUND)
+    def __init__(self) -> None:
+        self.picture = Image.new("RGB", (SIZE * FINE, SIZE * FINE), BACKGROUND)
         self.pen = ImageDraw.Draw(self.picture)
 
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """A point of the canvas on the picture."""
-        return (
-            (self.origin[0] + (x - self.left) * self.scale) * FINE,
-            (self.origin[1] + (y - self.top) * self.scale) * FINE,
-        )
+    def heading(self, title: str) -> None:
+        """The model above the method, as the title has them."""
+        model, _, method = title.rpartition(" - ")
+        if model:
+            self.line(model, MODEL_AT, MODEL_SIZE, HEADING)
+        self.line(method, METHOD_AT if model else (MODEL_AT + METHOD_AT) / 2, METHOD_SIZE, OURS)
 
-    def box(self, bounding: list[float], fill: str, edge: str) -> Rectangle:
-        """Draws a rectangle and gives its place on the picture."""
-        x, y, width, height = bounding
-        place = (*self.at(x, y), *self.at(x + width, y + height))
-        self.pen.rounded_rectangle(place, CORNER * FINE, fill, edge, FINE)
-        return place
+    def line(self, text: str, y: float, largest: float, colour: str) -> None:
+        """One line in the middle, as large as fits."""
+        font = _font(_size(text, SIZE - 2 * MARGIN, largest))
+        self.pen.text(_fine(SIZE / 2, y), text, colour, font, anchor="mm")
 
-    def wire(self, start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
-        """Draws a link."""
-        points = [self.at(*point) for point in _curve(start, end)]
-        for line in pairwise(points):
-            self.pen.line(line, fill=WIRES.get(kind, EDGE), width=round(WIRE * FINE))
+    def box(self, box: _Box, size: float) -> None:
+        """A node with its name."""
+        fill, edge, text = (OURS, OURS, OURS_TEXT) if box.ours else (NODE, EDGE, TEXT)
+        upper, lower = (box.x - box.wide, box.y - box.high), (box.x + box.wide, box.y + box.high)
+        self.pen.rounded_rectangle(_fine(*upper, *lower), CORNER * FINE, fill, edge, FINE)
+        self.pen.text(_fine(box.x, box.y), box.text, text, _font(size), anchor="mm")
 
-    def text(self, box: Rectangle, text: str, colour: str) -> None:
-        """Writes into a rectangle, as large as fits."""
-        room = box[2] - box[0] - 2 * PADDING * FINE, box[3] - box[1] - PADDING * FINE
-        lines, font = next(self._fitting(text, room))
-        centre = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        self.pen.multiline_text(centre, lines, colour, font, anchor="mm", align="center")
+    def wire(self, start: _Box, end: _Box, kind: str) -> None:
+        """A link downwards; round the boxes between, where there are some."""
+        for line in pairwise(_curve(start, end)):
+            points = [_fine(*point) for point in line]
+            self.pen.line(points, fill=WIRES.get(kind, EDGE), width=WIRE * FINE)
 
-    def _fitting(self, text: str, room: tuple[float, float]) -> Iterator[tuple[str, Any]]:
-        for size in FONT_SIZES:
-            font = _font(size)
-            lines = _wrapped(text, font, room[0])
-            box = self.pen.multiline_textbbox((0, 0), lines, font)
-            if size == FONT_SIZES[-1] or (box[2] <= room[0] and box[3] <= room[1]):
-                yield lines, font
-
-    def jpeg(self, title: str) -> bytes:
+    def jpeg(self) -> bytes:
         """The finished picture."""
-        place = HEADING_AT[0] * FINE, HEADING_AT[1] * FINE
-        self.pen.text(place, title, HEADING, _font(HEADING_SIZE))
         file = io.BytesIO()
-        small = self.picture.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-        small.save(file, "JPEG", quality=92, subsampling=0, optimize=True)
+        small = self.picture.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+        small.save(file, "JPEG", quality=84, subsampling=0, optimize=True)
         return file.getvalue()
+
+
+def _fine(*numbers: float) -> tuple[float, ...]:
+    return tuple(number * FINE for number in numbers)
 
 
 def _font(size: float) -> Any:
     return ImageFont.load_default(size * FINE)
 
 
-def _wrapped(text: str, font: Any, width: float) -> str:
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and font.getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return "\n".join(lines)
+def _size(text: str, width: float, largest: float = TEXT_SIZE) -> float:
+    """The size at which a text fits into a width."""
+    room = (width - 2 * PADDING) * FINE
+    return min(largest, largest * room / _font(largest).getlength(text))
 
 
-def _curve(start: tuple[float, float], end: tuple[float, float]) -> list[tuple[float, float]]:
-    """A cubic curve that leaves to the right and arrives from the left."""
-    distance = ((end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2) ** 0.5
-    bend = distance / 4
-    xs = (start[0], start[0] + bend, end[0] - bend, end[0])
-    ys = (start[1], start[1], end[1], end[1])
+def _curve(start: _Box, end: _Box) -> list[Point]:
+    """A cubic curve from the lower edge of a box to the upper one of another, or round the side."""
+    passes_others = end.y - start.y > 4 * start.high and abs(end.x - start.x) < 1
+    if passes_others:
+        side = start.x + start.wide
+        xs, ys = (side, side + ROUND, side + ROUND, side), (start.y, start.y, end.y, end.y)
+    else:
+        top, bottom = start.y + start.high, end.y - end.high
+        bend = (bottom - top) / 2
+        xs, ys = (start.x, start.x, end.x, end.x), (top, top + bend, bottom - bend, bottom)
     return [(_bezier(xs, step / 48), _bezier(ys, step / 48)) for step in range(49)]
 
 

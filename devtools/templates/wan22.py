@@ -1,4 +1,4 @@
-"""ComfyUI's own text to video workflow of Wan 2.2 without the LoRA, with one node of the pack."""
+"""ComfyUI's own workflows of Wan 2.2 without the 4-step LoRA, with one node of the pack in them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 from . import files, parts
 from .graph import CONTROL, Node, Out, Workflow
+from .one_model import workflow
 
-DOWNLOADS = parts.downloads(files.T2V_14B_HIGH, files.T2V_14B_LOW, files.TEXT_ENCODER, files.VAE_22)
+TEXT_TO_VIDEO = files.T2V_14B_HIGH, files.T2V_14B_LOW, files.TEXT_ENCODER, files.VAE_A14B
+TI2V_5B = files.TI2V_5B, files.TEXT_ENCODER, files.VAE_5B
 HIGH, LOW = "high_shift", "low_shift"
 STEPS, SWITCH = 20, 10
 ALL = {"steps": STEPS, "cfg": 3.5, "sampler_name": "euler", "scheduler": "simple"}
@@ -36,17 +38,17 @@ def text_to_video(title: str, note: str, text: str, node: Node) -> Workflow:
     )
     shifts = parts.shift(HIGH, "high", 5), parts.shift(LOW, "low", 5)
     samplers = (
-        _sampler("high_sampler", Out(node.name, 0), "latent", FIRST),
+        _sampler("high_sampler", Out(node.name, 0), parts.LATENT, FIRST),
         _sampler("low_sampler", Out(node.name, 1), "high_sampler", LAST),
     )
     return Workflow(
         title,
         note,
         (
-            (parts.models(experts, files.TEXT_ENCODER, files.VAE_22),),
+            (parts.models(experts, *TEXT_TO_VIDEO[2:]),),
             (
                 parts.step_cache(node, *shifts),
-                parts.prompt(text, width=640, height=640, length=81),
+                parts.prompt(text, [parts.latent(640, 640, 81)]),
             ),
             (parts.sample(*samplers, prefix="video/wan22"),),
         ),
@@ -54,4 +56,14 @@ def text_to_video(title: str, note: str, text: str, node: Node) -> Workflow:
 
 
 def _sampler(name: str, model: Out, latent: str, settings: dict[str, Any]) -> Node:
-    return parts.sampler(name, "KSamplerAdvanced", model, latent, **ALL, **settings)
+    return parts.sampler(
+        name, "KSamplerAdvanced", model, latent_image=Out(latent), **ALL, **settings
+    )
+
+
+def ti2v_5b(title: str, note: str, text: str, node: Node) -> Workflow:
+    """The 5B model, by words alone. The pack's `node` takes its model from `one_model.SHIFT`."""
+    latent = parts.latent(1280, 704, 121, "Wan22ImageToVideoLatent", vae=Out("vae"))
+    sampler = parts.uni_pc(Out(node.name), seed=898471028164125, steps=20, cfg=5)
+    sample = parts.sample(sampler, prefix="video/wan22_5b", fps=24)
+    return workflow(title, note, TI2V_5B, node, parts.prompt(text, [latent]), sample)

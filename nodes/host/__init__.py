@@ -7,11 +7,28 @@ MISSING = contract.missing()
 
 if MISSING:
     disabled.explain(MISSING)
-    from .disabled import attach, calibrated, file_name, listen, recognise, steps_ahead
+    from .disabled import (
+        attach,
+        calibrated,
+        file_name,
+        listen,
+        overview_of,
+        recognise,
+        steps_ahead,
+    )
 else:
+    from .archive import overview_of
     from .attach import attach, recognise
     from .calibrate import calibrated
     from .loader import file_name
     from .queued import listen, steps_ahead
 
-__all__ = ["attach", "calibrated", "file_name", "listen", "recognise", "steps_ahead"]
+__all__ = [
+    "attach",
+    "calibrated",
+    "file_name",
+    "listen",
+    "overview_of",
+    "recognise",
+    "steps_ahead",
+]

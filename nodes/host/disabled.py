@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...cache_core import Identity
+from ...cache_core.overview import Overview
 from ...cache_core.variants import variants_of
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,11 @@ def recognise(model: Any) -> Identity:
 
 def file_name(*unused: Any) -> None:
     """Nothing is known of it."""
+
+
+def overview_of(model: Any) -> Overview:
+    """There is nothing to tell."""
+    return Overview(note=NOT_CACHED)
 
 
 def listen() -> None:

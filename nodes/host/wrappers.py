@@ -14,6 +14,7 @@ from ...cache_core import CacheConfig, Run, Schedule
 from ...cache_core.call import Call
 from ...cache_core.ranks import Ranks
 from ...cache_core.shield import shielded
+from .archive import ARCHIVE
 from .chunks import chunks_of
 from .facts import facts_of
 from .feedback import announce, publish, publish_whole, report_evaluation, report_table
@@ -78,7 +79,9 @@ def start_run(config: CacheConfig, guider: Any, args: Sequence[Any], ranks: Rank
 def sum_up(run: Run, guider: Any) -> None:
     """The run is over: its details, and what the prompt's runs did together."""
     report_table(run)
-    publish_whole(ended(guider, run))
+    runs = ended(guider, run)
+    publish_whole(runs)
+    ARCHIVE.add(run, runs[-1].stretch)
 
 
 def not_followed(error: Exception) -> None:

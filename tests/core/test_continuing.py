@@ -9,7 +9,14 @@ from toy import TOY, batched, pattern, sample, story
 
 from cache_core import CacheConfig, FBCache, Identity, Method, Options, Run, RunFacts, Schedule
 from cache_core.config import GuardDefaults
-from cache_core.continuing import Stretch, continues, same_expert, steps_before
+from cache_core.continuing import (
+    Stretch,
+    continues,
+    count_experts,
+    same_expert,
+    steps_before,
+    whole_schedules,
+)
 from cache_core.guards import guards_of
 from cache_core.variants import variants_of
 
@@ -137,3 +144,32 @@ CERTAIN = [
 @pytest.mark.parametrize(("identity", "expert"), CERTAIN)
 def test_an_expert_is_certain_only_if_every_candidate_is_it(identity, expert):
     assert identity.expert == expert
+
+
+AGAIN = replace(HIGH, frame=(720, 1280))
+WHOLE = {  # samplings in order of time, the schedules they make
+    "nothing": ([], []),
+    "one": ([HIGH], [[0]]),
+    "a pair": ([HIGH, replace(LOW, first_sigma=0.95)], [[0, 1]]),
+    "three parts, two experts": ([HIGH, MORE, LOW], [[0, 1, 2]]),
+    "two samplings apart": ([HIGH, HIGH], [[0], [1]]),
+    "frames of another size": ([AGAIN, MORE], [[0], [1]]),
+    "one after the other": ([HIGH, MORE, HIGH, MORE], [[0, 1], [2, 3]]),
+    "first all firsts": ([HIGH, HIGH, MORE, MORE], [[1, 2], [0, 3]]),
+    "the second part again": ([HIGH, MORE, MORE], [[0, 1], [0, 2]]),
+    "left alone, then a pair": ([HIGH, HIGH, MORE], [[0], [1, 2]]),
+    "an inversion before": ([replace(HIGH, first_sigma=0.0, last_sigma=0.95), MORE], [[0], [1]]),
+}
+
+
+@pytest.mark.parametrize(("samplings", "expected"), WHOLE.values(), ids=list(WHOLE))
+def test_which_samplings_are_parts_of_one_schedule(samplings, expected):
+    assert whole_schedules(samplings) == expected
+
+
+@pytest.mark.parametrize(
+    ("samplings", "experts"),
+    [([], 0), ([HIGH], 1), ([HIGH, MORE], 1), ([HIGH, MORE, LOW], 2), ([LOW, HIGH, LOW], 2)],
+)
+def test_how_many_experts_took_part(samplings, experts):
+    assert count_experts(samplings) == experts

@@ -14,19 +14,26 @@ from PIL import Image
 
 from devtools.client import PromptRejected
 from devtools.demo_workflow import MODEL
-from devtools.templates.examples import made
+from devtools.templates.examples import FOLDERS, made, present
 
 pytestmark = pytest.mark.server
 
-PACK = "wan-step-cache"
-FOLDER = ROOT / "example_workflows"
-EXAMPLES = sorted(FOLDER.glob("*.json"))
+EXAMPLES = sorted((ROOT / "example_workflows").glob("*.json"))
+TINY = sorted(FOLDERS["tiny_wan"].glob("*.json"))
 REMEDY = "Run python3 -m devtools.templates."
-REPLACED = {"CLIPTextEncode": "TinyWanWords", "VAEDecode": "TinyWanDecode"}
-DROPPED = ("CLIPLoader", "VAELoader")
+PICTURED = ("WanImageToVideo", "WanVaceToVideo")
+"""Nodes that put a picture into the prompts: the tiny Wan has no VAE for it."""
+
+LATENTS = ("EmptyHunyuanLatentVideo", "Wan22ImageToVideoLatent", *PICTURED)
+REPLACED = {
+    "CLIPTextEncode": "TinyWanWords",
+    "VAEDecode": "TinyWanDecode",
+    **dict.fromkeys(LATENTS, "EmptyHunyuanLatentVideo"),
+}
+DROPPED = ("CLIPLoader", "VAELoader", "CLIPVisionLoader", "CLIPVisionEncode", "LoadImage")
 MAGCACHE, CALIBRATE = "WanStepCache_MagCache", "WanStepCache_MagCacheCalibrate"
 CALIBRATION = "of_the_example.safetensors"
-SMALL = {"width": 128, "height": 128, "length": 17}
+SMALL = {"width": 128, "height": 128, "length": 17, "batch_size": 1}
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +53,10 @@ def prompt(workflow, object_info):
 
 def test_the_files_are_what_their_descriptions_say(object_info):
     expected = made(object_info)
-    assert {path.name for path in FOLDER.iterdir()} == set(expected), REMEDY
-    for name, content in expected.items():
-        same = same_picture if name.endswith(".jpg") else bytes.__eq__
-        assert same((FOLDER / name).read_bytes(), content), f"{name} is out of date. {REMEDY}"
+    assert set(present()) == set(expected), REMEDY
+    for path, content in expected.items():
+        same = same_picture if path.suffix == ".jpg" else bytes.__eq__
+        assert same(path.read_bytes(), content), f"{path.name} is out of date. {REMEDY}"
 
 
 def same_picture(one, other):
@@ -58,11 +65,13 @@ def same_picture(one, other):
     return a.shape == b.shape and np.abs(a - b).mean() < 2
 
 
-def test_the_templates_browser_is_given_them(server):
-    listed = server.get_json("/workflow_templates")[PACK]
-    assert sorted(listed) == [path.stem for path in EXAMPLES]
-    for path in FOLDER.iterdir():
-        address = f"/api/workflow_templates/{PACK}/{quote(path.name)}"
+@pytest.mark.parametrize("pack", FOLDERS)
+def test_the_templates_browser_is_given_them(server, pack):
+    files = sorted(FOLDERS[pack].iterdir())
+    listed = server.get_json("/workflow_templates")[pack]
+    assert sorted(listed) == [path.stem for path in files if path.suffix == ".json"]
+    for path in files:
+        address = f"/api/workflow_templates/{pack}/{quote(path.name)}"
         assert server.get(address) == path.read_bytes()
 
 
@@ -70,7 +79,7 @@ def test_the_host_misses_nothing_but_the_model_files(server, workflow, prompt):
     with pytest.raises(PromptRejected) as refused:
         server.queue(prompt)
     found = [
-        (error["type"], error["extra_info"]["received_value"])
+        (error["type"], error["extra_info"].get("received_value"))
         for node in refused.value.reply["node_errors"].values()
         for error in node["errors"]
     ]
@@ -84,13 +93,31 @@ def test_it_renders_with_the_tiny_model(server, prompt):
     prompt_id = server.queue(graph)
     outputs = server.wait(prompt_id)["outputs"]
     assert any(file["filename"].endswith(".mp4") for file in saved_files(outputs))
-    kinds = [node["class_type"] for node in graph.values()]
-    if CALIBRATE in kinds:
+    if CALIBRATE in kinds(graph):
         assert (server.base / "models" / "step_cache" / CALIBRATION).exists()
     else:
-        runs = traces(server, prompt_id)
-        assert len(runs) == sum(kind.startswith("KSampler") for kind in kinds)
-        assert all(run["summary"]["branches"]["cond"]["reused"] for run in runs)
+        reuses(graph, traces(server, prompt_id))
+
+
+@pytest.mark.parametrize("path", TINY, ids=lambda path: path.stem)
+def test_that_of_the_tiny_model_renders_as_it_is(server, object_info, path):
+    graph = api_prompt(json.loads(path.read_text(encoding="utf-8")), object_info)
+    prompt_id = server.queue(graph)
+    outputs = server.wait(prompt_id)["outputs"]
+    assert any(file["filename"].endswith(".webp") for file in saved_files(outputs))
+    reuses(graph, traces(server, prompt_id))
+
+
+def reuses(graph, runs):
+    """Every sampler behind a node of the pack reused steps, and the others left no trace."""
+    samplers = [node for node in graph.values() if node["class_type"].startswith("KSampler")]
+    sources = [graph[node["inputs"]["model"][0]]["class_type"] for node in samplers]
+    assert len(runs) == sum(kind.startswith("WanStepCache_") for kind in sources) > 0
+    assert all(run["summary"]["branches"]["cond"]["reused"] for run in runs)
+
+
+def kinds(graph):
+    return [node["class_type"] for node in graph.values()]
 
 
 def calibrate_for_magcache(server, graph):
@@ -111,7 +138,9 @@ def tiny(prompt):
     """The same graph with the model, words and decoder that the test server has."""
     graph = {key: node for key, node in copy.deepcopy(prompt).items() if keeps(node)}
     for node in graph.values():
-        inputs, kind = node["inputs"], node["class_type"]
+        node["inputs"] = {name: beyond(value, prompt) for name, value in node["inputs"].items()}
+    for node in graph.values():
+        kind, inputs = node["class_type"], node["inputs"]
         node["class_type"] = REPLACED.get(kind, kind)
         if kind == "UNETLoader":
             inputs["unet_name"] = LOW_NOISE if "low_noise" in inputs["unet_name"] else MODEL
@@ -119,8 +148,8 @@ def tiny(prompt):
             node["inputs"] = {"text": "red disc fast" if inputs["text"].isascii() else ""}
         if kind == "VAEDecode":
             node["inputs"] = {"samples": inputs["samples"]}
-        if kind == "EmptyHunyuanLatentVideo":
-            inputs |= SMALL
+        if kind in LATENTS:
+            node["inputs"] = SMALL
         if kind == CALIBRATE:
             inputs["name"] = CALIBRATION
     return graph
@@ -128,3 +157,12 @@ def tiny(prompt):
 
 def keeps(node):
     return node["class_type"] not in DROPPED
+
+
+def beyond(value, prompt):
+    """What feeds an input once nodes with pictures make nothing but an empty latent."""
+    if not isinstance(value, list) or prompt[value[0]]["class_type"] not in PICTURED:
+        return value
+    node, slot = value
+    inputs = prompt[node]["inputs"]
+    return (inputs["positive"], inputs["negative"], [node, 0], 0)[slot]

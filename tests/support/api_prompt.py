@@ -35,10 +35,10 @@ def widget_values(node, info):
 
 
 def widget_names(info):
-    """The names in the order of widgets_values, None for the widget behind a seed."""
+    """The names in the order of widgets_values, None for those of the browser alone."""
     declared = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
     for name, (kind, *settings) in declared.items():
         if isinstance(kind, list) or kind in WIDGETS:
             yield name
-        if settings and settings[0].get("control_after_generate"):
-            yield None
+        extra = ("control_after_generate", "image_upload")
+        yield from (None for name in extra if settings and settings[0].get(name))

@@ -1,7 +1,7 @@
 """One small file per example workflow, found by itself.
 
-It defines WORKFLOW: what the note says, the prompt, and the pack's node, which `wan21` or `wan22`
-(or a graph of its own) puts into a workflow. `python3 -m devtools.templates` then writes it.
+It defines WORKFLOW: what the note says, the prompt, and the pack's node, which `wan21`, `wan22` or
+`tiny` (or a graph of its own) puts into a workflow. `python3 -m devtools.templates` then writes it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import parts, wan21
+from .. import one_model, parts, wan21
 from ..graph import Out
 
 TEXT = "a red kite flies over a green valley, clouds drift behind it, steady camera, daylight"
@@ -14,7 +14,7 @@ computed and measured. When the sampler ends, a file with the `name` of **MagCac
 appears under `models/step_cache`. Then choose it as `calibration` in Apply MagCache, or as
 `coefficients` in Apply TeaCache.
 
-{wan21.DOWNLOADS}
+{parts.downloads(*wan21.TEXT_TO_VIDEO)}
 
 ## Expect
 
@@ -22,5 +22,5 @@ A normal render that reuses nothing. For your own fine-tune or LoRA, put its loa
 ModelSamplingSD3; for Wan 2.2, connect the other expert to `low_noise_model`.
 """
 
-CALIBRATE = parts.ours("calibrate", "WanStepCache_MagCacheCalibrate", model=Out(wan21.SHIFT))
+CALIBRATE = parts.ours("calibrate", "WanStepCache_MagCacheCalibrate", model=Out(one_model.SHIFT))
 WORKFLOW = wan21.text_to_video("MagCache calibration", NOTE, TEXT, CALIBRATE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import parts, wan21
+from .. import one_model, parts, wan21
 from ..graph import Out
 
 TEXT = (
@@ -16,7 +16,7 @@ ComfyUI's own Wan 2.1 workflow, and one node more: **Apply TeaCache** between Mo
 KSampler. It estimates from the time embedding how much the model's output changes from step to
 step, and reuses the last result while that is little.
 
-{wan21.DOWNLOADS}
+{parts.downloads(*wan21.TEXT_TO_VIDEO)}
 
 ## Expect
 
@@ -25,5 +25,5 @@ were computed and reused, and what that saved. `quality` reuses less, `fast` mor
 the seed to fixed and bypass the node (Ctrl+B).
 """
 
-APPLY = parts.ours("cache", "WanStepCache_TeaCache", model=Out(wan21.SHIFT), preset="balanced")
+APPLY = parts.ours("cache", "WanStepCache_TeaCache", model=Out(one_model.SHIFT), preset="balanced")
 WORKFLOW = wan21.text_to_video("Wan 2.1 text to video - TeaCache", NOTE, TEXT, APPLY)

@@ -18,7 +18,7 @@ each with its own memory; nothing is reused across the switch. From magnitudes t
 once per model it estimates the error of reusing the last result, and reuses it while that error
 stays small.
 
-{wan22.DOWNLOADS}
+{parts.downloads(*wan22.TEXT_TO_VIDEO)}
 
 ## Expect
 
