@@ -2,6 +2,8 @@
 
 from .nodes import WanStepCacheExtension
 
+WEB_DIRECTORY = "./js"
+
 
 async def comfy_entrypoint() -> WanStepCacheExtension:
     """Called once by ComfyUI when it loads the pack."""
