@@ -57,21 +57,17 @@ export class Timeline {
   restore() {
     const kept = this.node.properties?.[PROPERTY];
     if (!kept) return;
-    try {
-      this.shown = JSON.parse(kept);
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      delete this.node.properties[PROPERTY];
-    }
+    if (kept.node === String(this.node.id)) this.shown = kept.shown;
+    else delete this.node.properties[PROPERTY]; // a copy of a node has not run
     this.describe();
     this.draw();
   }
 
   keep() {
     if (!this.shown.runs.at(-1).done) return;
-    const text = JSON.stringify(this.shown);
+    const kept = { node: String(this.node.id), shown: this.shown };
     this.node.properties ??= {};
-    if (text.length <= MOST_KEPT) this.node.properties[PROPERTY] = text;
+    if (JSON.stringify(kept).length <= MOST_KEPT) this.node.properties[PROPERTY] = kept;
     else delete this.node.properties[PROPERTY];
   }
 
@@ -84,9 +80,7 @@ export class Timeline {
 
   hover(event) {
     if (!this.shown) return;
-    const scale = this.canvas.clientWidth / this.canvas.getBoundingClientRect().width || 1;
-    const cell = hit(this.cells, event.offsetX * scale, event.offsetY * scale)
-      ?? hit(this.cells, event.offsetX, event.offsetY);
+    const cell = hit(this.cells, event.offsetX, event.offsetY);
     if (cell) this.line.textContent = words(this.shown, cell);
     else this.describe();
   }

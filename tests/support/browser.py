@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from playwright.sync_api import sync_playwright
 
+from devtools.paths import checkout_cache
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -12,6 +14,9 @@ ARGUMENTS = (
 )  # fmt: skip
 SIZE = {"width": 1500, "height": 1000}
 PACK = "wan-step-cache"
+TIMELINE = '[aria-label^="Step cache timeline"]'
+WAIT = 180_000
+"""Milliseconds that a render of the tiny Wan may take."""
 
 
 def chromium():
@@ -66,3 +71,83 @@ class Page:
     def close(self):
         """Close the tab."""
         self.context.close()
+
+    def set(self, name, value):
+        """Change a setting as the settings dialog does."""
+        self.evaluate("([k, v]) => app.extensionManager.setting.set(k, v)", [name, value])
+
+    def load(self, prompt):
+        """A workflow in API format, as when its file is dropped on the page."""
+        self.evaluate("async (prompt) => { await app.loadApiJson(prompt, 'test') }", prompt)
+        self.show_node()
+
+    def saved(self):
+        """The workflow as it would be saved."""
+        return self.evaluate("() => app.graph.serialize()")
+
+    def load_saved(self, workflow):
+        """A saved workflow."""
+        self.evaluate("async (workflow) => { await app.loadGraphData(workflow) }", workflow)
+        self.show_node()
+
+    def show_node(self):
+        """Bring the Apply node to the middle, large enough to read."""
+        self.evaluate(
+            "() => { const node = app.graph.nodes.find((n) => n.comfyClass?.startsWith("
+            "'WanStepCache')); if (!node) return; app.canvas.ds.scale = 1.5;"
+            " app.canvas.centerOnNode(node); app.canvas.setDirty(true, true) }"
+        )
+        self.page.wait_for_timeout(300)
+
+    def prompt(self):
+        """The prompt that Run would queue."""
+        return self.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def press_run(self):
+        """Press the button."""
+        self.page.get_by_role("button", name="Run", exact=True).first.click()
+
+    def timeline(self):
+        """What the timeline of the only Apply node says."""
+        return self.page.locator(TIMELINE).first.get_attribute("aria-label")
+
+    def wait_for_timeline(self, text):
+        """Until the timeline says so of a run that is over."""
+        self.page.wait_for_function(
+            "(text) => { const said = document.querySelector("
+            "'[aria-label^=\"Step cache timeline\"]')?.getAttribute('aria-label') ?? '';"
+            " return said.includes(text) && !said.includes('timeline: step') }",
+            arg=text,
+            timeout=WAIT,
+        )
+
+    def property(self):
+        """What the node keeps of the run for the saved workflow."""
+        return self.evaluate(
+            "() => app.graph.getNodeById('cache').properties.wan_step_cache_timeline"
+        )
+
+    def hover(self, x, y):
+        """The words for a place of the timeline, given as shares of its width and height."""
+        box = self.page.locator(f"{TIMELINE} canvas").first.bounding_box()
+        self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        return self.page.locator(f"{TIMELINE} div").first.inner_text()
+
+    def drawn_pixels(self):
+        """How many pixels of the timeline are not empty."""
+        return self.evaluate(
+            "(where) => { const c = document.querySelector(where); const d = c.getContext('2d')"
+            ".getImageData(0, 0, c.width, c.height).data; let n = 0;"
+            " for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n }",
+            f"{TIMELINE} canvas",
+        )
+
+    def last_prompt(self):
+        """The id of the prompt that ran last."""
+        return list(self.page.request.get(f"{self.url}/history").json())[-1]
+
+    def screenshot(self, name):
+        """A picture for people to look at."""
+        folder = checkout_cache() / "screenshots"
+        kind = "nodes2" if self.nodes2 else "classic"
+        self.page.screenshot(path=folder / f"{name} {kind}.png")
