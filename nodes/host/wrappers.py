@@ -14,6 +14,7 @@ from ...cache_core import CacheConfig, Run, Schedule
 from ...cache_core.call import Call
 from ...cache_core.ranks import Ranks
 from ...cache_core.shield import shielded
+from . import live
 from .archive import ARCHIVE
 from .chunks import chunks_of
 from .facts import facts_of
@@ -44,11 +45,12 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         output = executor(*args, **kwargs)
         run.shield(lambda: publish(run.trace))
-        run.shield(lambda: sum_up(run, guider))
-        return output
     finally:
+        run.shield(lambda: live.tell(run.trace, done=True))
         options.pop(RUN_KEY, None)
         run.close()
+    run.shield(lambda: sum_up(run, guider))
+    return output
 
 
 def go_last(wrappers: dict[str, Any]) -> None:
@@ -101,7 +103,13 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
         return executor(x, timestep, *args, **kwargs)
     finally:
         run.shield(run.end)
-        run.shield(lambda: report_evaluation(run))
+        run.shield(lambda: told(run))
+
+
+def told(run: Run) -> None:
+    """An evaluation is over: to the log, and to the browser."""
+    report_evaluation(run)
+    live.tell(run.trace)
 
 
 def prepare(run: Run, guider: Any) -> None:
@@ -109,6 +117,7 @@ def prepare(run: Run, guider: Any) -> None:
     settle(run, guider.model_patcher.load_device)
     run.prepare(embedding_of(guider.model_patcher))
     announce(run.trace)
+    live.tell(run.trace, always=True)
 
 
 def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:

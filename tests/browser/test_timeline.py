@@ -1,0 +1,132 @@
+"""The timeline on a node: what a user sees while the tiny Wan renders."""
+
+import pytest
+from graph import cached, experts, plain, traces
+
+pytestmark = pytest.mark.server
+COMPUTED = "CMX"
+
+
+@pytest.fixture(scope="module")
+def finished(tab, server):
+    """A tab in which a cached workflow has run by pressing Run, and the trace of that run."""
+    tab.load(cached(plain(seed=31 + tab.nodes2)))
+    tab.press_run()
+    tab.wait_for_timeline("saved")
+    tab.screenshot("timeline")
+    (trace,) = traces(server, tab.last_prompt())
+    return tab, trace
+
+
+def test_it_ends_with_the_numbers_of_the_trace(finished):
+    tab, trace = finished
+    summary = trace["summary"]
+    rows = [r for r in trace["records"] if r["branch"] == "cond"]
+    computed = sum(r["action"] == "compute" for r in rows)
+    said = tab.timeline()
+    assert f"{computed} of {summary['steps']} steps computed" in said
+    assert f"{summary['estimated_speedup']:.2f}x" in said
+    (run,) = tab.property()["shown"]["runs"]
+    letters = run["branches"]["cond"]["row"]
+    for record in rows:
+        assert (letters[record["step"]] in COMPUTED) == (record["action"] == "compute")
+        known = run["metric"][record["step"]]
+        assert (known is None) == (record["metric"] is None)
+
+
+def test_a_cell_explains_itself(finished):
+    tab, trace = finished
+    first = next(r for r in trace["records"] if r["step"] == 0 and r["branch"] == "cond")
+    assert tab.hover(0.01, 0.1).startswith("Step 1 of 12, cond: computed")
+    assert first["reason"] in tab.hover(0.01, 0.1)
+    assert tab.hover(0.99, 0.4).startswith("Step 12 of 12, uncond: computed (forced), last steps")
+
+
+def test_it_is_described_for_those_who_do_not_see_it(finished):
+    tab, _ = finished
+    assert tab.timeline().startswith("Step cache timeline: ")
+    assert tab.page.get_by_role("img", name="Step cache timeline").count() == 1
+
+
+def test_it_never_enters_the_prompt(finished):
+    tab, _ = finished
+    inputs = tab.prompt()["cache"]["inputs"]
+    assert set(inputs) >= {"model", "preset", "residual_diff_threshold"}
+    assert not [name for name in inputs if "timeline" in name]
+
+
+def test_it_survives_saving_and_loading(finished):
+    tab, _ = finished
+    before, saved = tab.timeline(), tab.saved()
+    tab.load_saved(saved)
+    assert tab.timeline() == before
+
+
+def test_a_copy_of_the_node_has_not_run(finished):
+    tab, _ = finished
+    tab.evaluate("() => app.graph.add(app.graph.getNodeById('cache').clone())")
+    tab.page.wait_for_function(
+        "document.querySelectorAll('[aria-label^=\"Step cache timeline: no run yet\"]').length"
+    )
+    tab.load_saved(tab.evaluate("() => { app.graph.remove(app.graph.nodes.at(-1)); "
+                                "return app.graph.serialize() }"))
+
+
+def test_the_other_renderer_shows_the_same(finished):
+    tab, _ = finished
+    before = tab.timeline()
+    for there in (not tab.nodes2, tab.nodes2):
+        tab.set("Comfy.VueNodes.Enabled", there)
+        tab.page.wait_for_timeout(500)
+        assert tab.timeline() == before
+        assert tab.drawn_pixels() > 100
+
+
+def test_a_static_method_shows_its_plan_then_both_experts_on_one_axis(tab, server):
+    graph = experts(cache=True)
+    graph["cache"]["class_type"] = "WanStepCache_TaylorSeer"
+    graph["cache"]["inputs"] = {
+        "model": ["shift", 0], "low_noise_model": ["shift_low", 0], "preset": "balanced",
+        "interval": 3, "max_order": 1, "first_enhance": 3, "last_steps": 1,
+    }  # fmt: skip
+    for part in ("sampler", "part to 9"):
+        graph[part]["inputs"]["noise_seed"] = 51 + tab.nodes2
+    tab.load(graph)
+    tab.press_run()
+    tab.wait_for_timeline("of 20 steps computed")
+    tab.page.wait_for_function("(() => { const kept = app.graph.getNodeById('cache')"
+                               ".properties.wan_step_cache_timeline;"
+                               " return kept?.shown.runs.length === 2 })()")
+    runs = tab.property()["shown"]["runs"]
+    assert [run["steps"] for run in runs] == [9, 11]
+    for run, trace in zip(runs, traces(server, tab.last_prompt()), strict=True):
+        assert run["plan"] == trace["methods"][0]["plan"]
+        assert len(run["plan"]) == run["steps"]
+    tab.screenshot("experts")
+
+
+def test_in_a_subgraph_it_is_alive_too(tab, server):
+    tab.load(cached(plain(seed=71 + tab.nodes2)))
+    tab.evaluate(
+        "() => { const graph = app.graph;"
+        " graph.convertToSubgraph(new Set([graph.getNodeById('cache')])) }"
+    )
+    tab.press_run()
+    tab.page.wait_for_function(
+        "(() => { const inner = app.graph.nodes.find((n) => n.subgraph)?.subgraph.nodes"
+        ".find((n) => n.comfyClass === 'WanStepCache_FBCache');"
+        " return inner?.properties.wan_step_cache_timeline })()",
+        timeout=120_000,
+    )
+
+
+def test_editing_a_number_switches_to_custom(tab):
+    tab.load(cached(preset="fast"))
+    edited = tab.evaluate(
+        "() => { const node = app.graph.getNodeById('cache');"
+        " const named = (name) => node.widgets.find((w) => w.name === name);"
+        " const before = named('preset').value; const number = named('residual_diff_threshold');"
+        " number.value = 0.2; number.callback(0.2); return [before, named('preset').value] }"
+    )
+    assert edited == ["fast", "custom"]
+    assert tab.prompt()["cache"]["inputs"]["preset"] == "custom"
