@@ -39,8 +39,8 @@ def standing_in(forward: Forward, model: Any, enter_head: EnterHead, **modules: 
 
 
 def heads_of(model: Any) -> dict[str, Module]:
-    """The model's heads by name. WanDancer has two, and enters one of them."""
-    return {k: child for k, child in model.named_children() if type(child) is type(model.head)}
+    """The model's heads by name. WanDancer has two, ``head_global`` for other frame rates."""
+    return {k: v for k, v in model.named_children() if k == "head" or k.startswith("head_")}
 
 
 def bound_to(copy: Any, value: Any, model: Any) -> Any:

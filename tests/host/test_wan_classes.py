@@ -92,6 +92,7 @@ def evaluated(wan, caching, watching, cached, traces):
     def sampled(model, method, level, **how):
         results = watching.evaluated_thrice(wan, cached(model, method, level), **how)
         evaluations = caching.evaluations(traces[-1])
+        assert watching.reused_where_computed(results, evaluations)
         return results, lambda known: watching.reused_where_computed(known, evaluations)
 
     return sampled

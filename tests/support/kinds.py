@@ -15,6 +15,8 @@ DANCING = {"model_type": "animate", "in_dim": 36, "num_layers": 5}
 DANCER = {"model_type": "wandancer", "in_dim": 36, "num_layers": 5}
 TI2V = {"in_dim": 48, "out_dim": 48}
 TALKING = {**I2V, "dim": 640, "num_heads": 5, "num_layers": 3}
+ALONE = {"how": {"cfg": 1.0}, "one_row": True}
+"""Hosts before 0.30 give WanDancer a frame rate for each row, which its forward cannot take."""
 IMAGE, SIGHT = "concat_latent_image", "clip_vision_output"
 ANIMATED = ("face_video_pixels", "pose_video_latent", IMAGE, SIGHT)
 
@@ -127,9 +129,9 @@ KINDS = {
     "SCAIL-2": of("WanSCAILToVideo", {"model_type": "scail2", "in_dim": 20},
         ("pose_video_latent", "driving_mask_28ch", "ref_mask_28ch", SIGHT), posed),
     "WanDancer": of("WanDancerVideo", DANCER, ("audio_embed", IMAGE, "clip_vision_output_ref"),
-        dance(30.0), between=("music_injector.injector",), encoders=("music_encoder",)),
+        dance(30.0), between=("music_injector.injector",), encoders=("music_encoder",), **ALONE),
     "WanDancer, other rate": of("WanDancerVideo", DANCER, ("audio_embed", "fps"), dance(7.5),
-        between=("music_injector.injector",), encoders=("music_encoder",)),
+        between=("music_injector.injector",), encoders=("music_encoder",), **ALONE),
     "Phantom": Kind({}, subjects, {"time_dim_concat": None}, needs=("WanPhantomSubjectToVideo",)),
     "Bernini": of("BerniniConditioning", {}, ("context_latents",), lambda: {
         "source_video": clip(4), "reference_images": {"reference_image_0": clip(5, 2, 48)}}),
