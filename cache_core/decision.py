@@ -28,6 +28,7 @@ class Reason(str, Enum):
     FEW_STEPS = "too few steps"
     NO_METHOD = "no step method"
     FRAME_BY_FRAME = "frame by frame"
+    COMPILED = "model compiled whole"
     MASK = "step mask"
     JOINED = "batched with a computed branch"
     GUIDANCE = "guidance difference"

@@ -46,6 +46,7 @@ class Run:
     policies: in order of precedence. dynamic: those that measure, by place. probing: those of them
     that look at block 0 in every evaluation; without any, what an evaluation does is known before
     the model is called. watching: those that look at a block of a computed one, by block and place.
+    blind: places of those that cannot look at what they decide by; None for a model like any other.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Run:
             p.looks_at == "latent" or getattr(p, "motion", False) for p in self.policies
         )
         self.watching: dict[int, dict[int, Past]] = {}
+        self.blind: set[int] | None = None
         self.timetables: dict[int, Timetable] = {}
         self.prepared = False
         self.level = "hidden" if config.options.cache_level == "hidden" else "output"
@@ -176,6 +178,7 @@ class Run:
             if which not in measured
             else self._vote(group, which, position, measured[which])
             for which in range(len(self.policies))
+            if which not in (self.blind or ())
         ]
         decision = next((vote for vote in votes if vote.reuses), votes[0])
         return masked(decision, self.guards[0].letter(position.step), self.policies[0].name)

@@ -11,7 +11,7 @@ from comfy.patcher_extension import WrappersMP
 from ...cache_core import CacheConfig, Identity, Options
 from ...cache_core.chain import clashes
 from ...cache_core.config import Choice
-from . import guidance, memory, wrappers
+from . import compiled, guidance, memory, wrappers
 from .identity import identify
 from .keys import KEY, calibrating, config_of
 
@@ -25,6 +25,7 @@ PHASES = {
     WrappersMP.PREPARE_SAMPLING: memory.prepare_sampling,
     WrappersMP.PREDICT_NOISE: wrappers.predict_noise,
     WrappersMP.CALC_COND_BATCH: guidance.calc_cond_batch,
+    WrappersMP.APPLY_MODEL: compiled.apply_model,
     WrappersMP.DIFFUSION_MODEL: wrappers.diffusion_model,
 }
 

@@ -14,7 +14,7 @@ SIZES: dict[tuple[int, int], Size] = {(1536, 30): "1.3B", (5120, 40): "14B", (30
 
 def identify(model: Any) -> Identity:
     """Recognise the Wan in a ModelPatcher; anything else raises StepCacheError."""
-    diffusion_model = model.get_model_object("diffusion_model")
+    diffusion_model = original(model.get_model_object("diffusion_model"))
     if not is_wan(diffusion_model):
         raise StepCacheError(
             f"`model` is a {type(diffusion_model).__name__}, but Wan Step Cache works on Wan 2.1 "
@@ -33,4 +33,9 @@ def is_wan(diffusion_model: Any) -> bool:
 
     Told by the names of its classes, so that no model code of the host is imported.
     """
-    return any(base.__name__ == "WanModel" for base in type(diffusion_model).__mro__)
+    return any(base.__name__ == "WanModel" for base in type(original(diffusion_model)).__mro__)
+
+
+def original(module: Any) -> Any:
+    """The module that torch.compile made ``module`` of, or ``module`` itself."""
+    return getattr(module, "_orig_mod", module)

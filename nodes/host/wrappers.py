@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from comfy.patcher_extension import WrappersMP
 
 from ...cache_core import CacheConfig, Run, Schedule
 from ...cache_core.call import Call
@@ -19,7 +20,7 @@ from .feedback import announce, publish, publish_whole, report_evaluation, repor
 from .forward import OPTIONS_ARGUMENT, forward_output
 from .hidden import forward_hidden
 from .identity import is_wan
-from .keys import RANKS_KEY, RUN_KEY, calibrating, config_of, run_of
+from .keys import KEY, RANKS_KEY, RUN_KEY, calibrating, config_of, run_of
 from .ledger import continued, ended
 from .memory import settle
 from .time_signal import embedding_of
@@ -38,6 +39,7 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
         return executor(*args, **kwargs)
     options = guider.model_options["transformer_options"]
     options[RUN_KEY] = run
+    go_last(options["wrappers"][WrappersMP.APPLY_MODEL])
     try:
         output = executor(*args, **kwargs)
         run.shield(lambda: publish(run.trace))
@@ -46,6 +48,11 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     finally:
         options.pop(RUN_KEY, None)
         run.close()
+
+
+def go_last(wrappers: dict[str, Any]) -> None:
+    """Behind the wrappers of all others, so that a compiled module is in its place."""
+    wrappers[KEY] = wrappers.pop(KEY)
 
 
 def start_together(config: CacheConfig, guider: Any, args: Sequence[Any]) -> Run | None:
@@ -103,6 +110,8 @@ def prepare(run: Run, guider: Any) -> None:
 
 def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """One call of the model on a batch of conditions."""
+    if torch.compiler.is_compiling():
+        return executor(*args, **kwargs)  # a decision would be frozen into the graph
     model = executor.class_obj
     options = args[OPTIONS_ARGUMENT] if len(args) > OPTIONS_ARGUMENT else {}
     run = run_of(options)
@@ -131,9 +140,5 @@ def enter(run: Run, model: Any, x: torch.Tensor, options: dict[str, Any]) -> Cal
 
 
 def cacheable(model: Any, options: dict[str, Any]) -> bool:
-    """False where the model has to run as it is.
-
-    Inside torch.compile the decision would be frozen into the graph; an autoregressive model
-    writes a key-value cache at every call.
-    """
-    return not torch.compiler.is_compiling() and is_wan(model) and "ar_state" not in options
+    """False where the model has to run as it is: autoregressive, it writes a cache of its own."""
+    return is_wan(model) and "ar_state" not in options
