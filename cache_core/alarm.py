@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .recent import Recent
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +65,16 @@ def _done(event: torch.cuda.Event | None) -> bool:
     return event is None or bool(event.query())  # type: ignore[no-untyped-call]
 
 
+@dataclass
+class Magnitude:
+    """Of a branch: the last computed one, None before there is any, and whether it was reused."""
+
+    computed: float | None = None
+    reused_since: bool = False
+
+
 class Alarm:
-    """Magnitudes of one run, by branch: of the last computed value, and of what was reused since.
+    """Magnitudes of one run, by branch: what is reused, and what comes after it, has to fit.
 
     rung: what was wrong, in words, None while all is well.
     """
@@ -71,8 +82,7 @@ class Alarm:
     def __init__(self) -> None:
         self.mailbox: Mailbox | None = None
         self.expected: dict[int, tuple[Hashable, bool]] = {}
-        self.computed: dict[Hashable, float] = {}
-        self.after_reuse: set[Hashable] = set()
+        self.known: Recent[Hashable, Magnitude] = Recent()
         self.rung: str | None = None
 
     def watch(self, branch: Hashable, value: Tensor, reused: bool) -> None:
@@ -93,18 +103,14 @@ class Alarm:
     def forget(self) -> None:
         """Back to knowing nothing."""
         self.mailbox, self.expected = None, {}
-        self.computed.clear()
-        self.after_reuse.clear()
+        self.known.clear()
 
     def _compare(self, branch: Hashable, norm: float, reused: bool) -> None:
-        before = self.computed.get(branch)
-        if before is not None and (reused or branch in self.after_reuse):
-            self._judge(norm, before, reused)
-        if reused:
-            self.after_reuse.add(branch)
-        else:
-            self.after_reuse.discard(branch)
-            self.computed[branch] = norm
+        known = self.known.use(branch, Magnitude)
+        if known.computed is not None and (reused or known.reused_since):
+            self._judge(norm, known.computed, reused)
+        known.reused_since = reused
+        known.computed = known.computed if reused else norm
 
     def _judge(self, norm: float, before: float, reused: bool) -> None:
         ratio = norm / before if before else float("inf")

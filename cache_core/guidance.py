@@ -18,6 +18,7 @@ from .guards import Guards, guards_of
 from .identity import RunFacts
 from .memory import Sizes
 from .recall import make_good
+from .recent import Recent
 from .schedule import Position, Schedule
 from .store import History
 
@@ -57,7 +58,7 @@ class Guidance:
         self.guards = guards
         self.forecast = forecast
         self.schedule = schedule
-        self.differences: dict[Hashable, Difference] = {}
+        self.differences: Recent[Hashable, Difference] = Recent()
 
     @property
     def nbytes(self) -> int:
@@ -70,7 +71,7 @@ class Guidance:
 
     def difference(self, window: Hashable) -> Difference:
         """Of a context window, empty when it is new."""
-        return self.differences.setdefault(window, Difference(self.forecast))
+        return self.differences.use(window, lambda: Difference(self.forecast))
 
     def decide(self, known: Difference, position: Position, conditions: Hashable) -> Decision:
         """Whether uncond needs to run, if the evaluation is computed at all."""

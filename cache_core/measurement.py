@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .branches import Chunk
+from .passes import Passes
 
 SLICE = 4096
 """Tokens whose statistics are taken at once: fp32 copies of a whole residual could need GB."""
@@ -97,11 +98,13 @@ class Measurement:
         self.seen: set[int] = set()
         self.evaluations = 0
         self.problem: str | None = None
+        self.passes = Passes()
 
     def begin(self) -> None:
         """A model evaluation starts."""
         self.evaluations += 1
         self.seen = set()
+        self.passes.begin()
 
     def end(self, guided: Tensor) -> None:
         """A model evaluation is over; ``guided`` is the velocity the sampler goes by."""

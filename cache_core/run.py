@@ -23,9 +23,11 @@ from .in_force import trace_of
 from .keeping import Keeping
 from .masks import placed
 from .memory import Footprint, is_out_of_memory
+from .passes import Passes
 from .plans import distance, plan
 from .policy import Dynamic, Past, Policy, Probing, Static
 from .ranks import Ranks
+from .recent import Recent, next_step
 from .scalars import read_scalars
 from .schedule import Course, Position, Schedule
 from .shield import Result, shielded
@@ -86,7 +88,8 @@ class Run:
         keeping = Keeping.chosen(config.options.cache_device, config.options.cache_dtype)
         self.store = Store(self.forecast.depth, keeping)
         self.footprint: Footprint | None = None
-        self.groups: dict[Hashable, Group] = {}
+        self.groups: Recent[Hashable, Group] = Recent()
+        self.passes = Passes()
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
         self.course = Course(schedule)
@@ -125,6 +128,7 @@ class Run:
     def begin(self, sigma: Tensor) -> None:
         """A model evaluation starts; ``sigma`` holds its noise level, one value per sample."""
         self.evaluation = Evaluation(self.evaluations, sigma.reshape(-1)[:1])
+        self.passes.begin()
         reads = not self.idle and any(p.looks_at in ("block", "latent") for p in self.policies)
         if self.facts.counted and not reads and self.evaluations < self.schedule.steps:
             at = self.evaluations
@@ -149,7 +153,7 @@ class Run:
 
     def group(self, key: Hashable) -> Group:
         """The group of branches with this key."""
-        return self.groups.setdefault(key, Group(self.policies, self.dynamic))
+        return self.groups.use(key, lambda: Group(self.policies, self.dynamic))
 
     def locate(self, evaluation: Evaluation, sigma: float) -> Position:
         """Fix where ``evaluation`` stands, its sigma being read."""
@@ -215,6 +219,8 @@ class Run:
         evaluation.position = position
         if self.course.jumps(position):
             self.forget()
+        if self.course.advances(position):
+            next_step(self)
         return position
 
     def _failed(self, error: Exception) -> None:
@@ -236,4 +242,3 @@ class Run:
             policy, group.states[which], distance, forbidden, unknown
         )
         return decision
-

@@ -74,13 +74,17 @@ class Schedule:
 
 
 class Course:
-    """Where the evaluations of a run have been. jumped: the last one that had to start anew."""
+    """Where the evaluations of a run have been.
+
+    jumped: the last one that had to start anew. furthest: the last step reached since then.
+    """
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.levels: list[float] = []
         self.astray = False
         self.jumped: int | None = None
+        self.furthest = -1
 
     def jumps(self, position: Position) -> bool:
         """An evaluation is there: is it no continuation of what is known so far?
@@ -90,6 +94,12 @@ class Course:
         came_back, self.astray = self.astray, not self.schedule.holds(position.sigma)
         jumps = came_back or self.astray or self.schedule.went_back(position.sigma, self.levels)
         if jumps:
-            self.jumped, self.levels = position.evaluation, []
+            self.jumped, self.levels, self.furthest = position.evaluation, [], -1
         self.levels = [*self.levels[-1:], position.sigma]
         return jumps
+
+    def advances(self, position: Position) -> bool:
+        """An evaluation is there: is it the first of its step? Samplers may look ahead."""
+        advances = position.step > self.furthest
+        self.furthest = max(self.furthest, position.step)
+        return advances

@@ -10,6 +10,7 @@ from .decision import Reason
 from .forecast import Owed
 from .forms import Fill
 from .keeping import PLAIN, Keeping, Slot
+from .recent import Recent
 from .schedule import Position
 
 Signature = tuple[Hashable, ...]
@@ -89,11 +90,11 @@ class Store:
     def __init__(self, depth: int, keeping: Keeping = PLAIN) -> None:
         self.depth = depth
         self.keeping = keeping
-        self.histories: dict[Hashable, History] = {}
+        self.histories: Recent[Hashable, History] = Recent()
 
     def history(self, key: Hashable) -> History:
         """The history of a branch, empty when it is new."""
-        return self.histories.setdefault(key, History(self.depth, self.keeping))
+        return self.histories.use(key, lambda: History(self.depth, self.keeping))
 
     @property
     def nbytes(self) -> int:

@@ -178,7 +178,7 @@ def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     if measurement is None or measurement.problem:
         return executor(*args, **kwargs)
     failed = measurement_failed(measurement)
-    chunks = shielded(lambda: chunks_of(model, args[0], options), failed)
+    chunks = shielded(lambda: chunks_of(model, args[0], options, measurement.passes), failed)
     tap = Tap(executor, failed)
     output = tap.call(*args, **kwargs)
     shielded(lambda: measure(measurement, chunks, tap, output), failed)

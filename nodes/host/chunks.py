@@ -8,9 +8,15 @@ from typing import Any
 from torch import Tensor
 
 from ...cache_core.branches import Chunk
+from ...cache_core.passes import Passes
+
+OVERRIDE = "optimized_attention_override"
+"""Another attention (SageAttention and the like) is under this key of the transformer options."""
 
 
-def chunks_of(model: Any, x: Tensor, transformer_options: dict[str, Any]) -> list[Chunk] | None:
+def chunks_of(
+    model: Any, x: Tensor, transformer_options: dict[str, Any], passes: Passes
+) -> list[Chunk] | None:
     """The conditions batched in ``x`` [rows, channels, frames, height, width], in order of rows.
 
     None when the host did not say what the rows are (a direct call outside its samplers). The
@@ -22,7 +28,9 @@ def chunks_of(model: Any, x: Tensor, transformer_options: dict[str, Any]) -> lis
     if not uuids or not branches or x.shape[0] % len(uuids):
         return None
     batch = x.shape[0] // len(uuids)
-    group = (id(model), window_of(transformer_options), _patches(transformer_options))
+    where = id(model), window_of(transformer_options)
+    rows = [(where, uuid, branch) for uuid, branch in zip(uuids, branches, strict=True)]
+    group = (*where, passes.name(patches_of(transformer_options), rows))
     signature = ((batch, *x.shape[1:]), x.dtype, x.device)
     return [
         Chunk((group, uuid, branch), group, branch, slice(i * batch, (i + 1) * batch), signature)
@@ -38,7 +46,12 @@ def window_of(transformer_options: dict[str, Any]) -> Hashable:
     return (*window.index_list, getattr(window, "causal_anchor_index", None))
 
 
-def _patches(transformer_options: dict[str, Any]) -> Hashable:
-    """Identity of the block replacements in force: extra guidance passes have their own."""
-    replaced = transformer_options.get("patches_replace", {}).get("dit", {})
-    return frozenset((key, id(patch)) for key, patch in replaced.items())
+def patches_of(transformer_options: dict[str, Any]) -> dict[Hashable, Any]:
+    """What other packs put into the model's forward, by where: extra guidance differs in it."""
+    replaced = transformer_options.get("patches_replace", {})
+    found = {(name, key): patch for name in replaced for key, patch in replaced[name].items()}
+    for name, patches in transformer_options.get("patches", {}).items():
+        found.update(((name, index), patch) for index, patch in enumerate(patches))
+    if OVERRIDE in transformer_options:
+        found[OVERRIDE] = transformer_options[OVERRIDE]
+    return found

@@ -1,8 +1,8 @@
 """A model that torch.compile took whole: what a call does is decided in front of the compiled code.
 
-Inside, a decision would be frozen into the graph. The host calls the compiled module from eager
-code, so torch's own hooks on that module, for the time of one call, see its arguments as it gets
-them and its output as it gives it: values are those that the model itself would have been asked for.
+Inside, a decision would be frozen into the graph. But the host calls the compiled module from eager
+code: torch's own hooks on that module, for the time of one call, see the arguments that the model
+gets and the output that it gives, so values are the very ones of a model that is not compiled.
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ def parameters_of(function: Any) -> tuple[str, ...]:
 
 
 PHASES = (
-    "OUTER_SAMPLE", "PREPARE_SAMPLING", "PREDICT_NOISE", "CALC_COND_BATCH", "DIFFUSION_MODEL",
+    "OUTER_SAMPLE", "PREPARE_SAMPLING", "PREDICT_NOISE", "CALC_COND_BATCH", "APPLY_MODEL",
+    "DIFFUSION_MODEL",
 )  # fmt: skip
 WRAPPED = (
     Need(
@@ -61,6 +62,11 @@ WRAPPED = (
         ("model", "conds", "x_in", "timestep", "model_options"),
     ),
     Need("comfy.sampler_helpers", "_prepare_sampling", ("model", "noise_shape", "conds")),
+    Need(
+        "comfy.model_base",
+        "BaseModel._apply_model",
+        ("x", "t", "c_concat", "c_crossattn", "control", "transformer_options"),
+    ),
     Need(
         "comfy.ldm.wan.model",
         "WanModel._forward",
@@ -81,6 +87,11 @@ CALLED = (
     Need("comfy.model_base", "BaseModel.memory_required", ("input_shape",)),
     Need("comfy.model_base", "BaseModel.get_dtype_inference"),
     Need("comfy.model_management", "get_free_memory", ("dev",)),
+    Need(
+        "comfy.model_sampling",
+        "CONST.calculate_denoised",
+        ("sigma", "model_output", "model_input"),
+    ),
     Need("comfy.samplers", "calculate_sigmas", ("model_sampling", "scheduler_name", "steps")),
     Need("comfy.samplers", "SCHEDULER_NAMES"),
     Need("comfy_execution.utils", "get_executing_context"),

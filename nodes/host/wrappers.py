@@ -39,7 +39,7 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
         return executor(*args, **kwargs)
     options = guider.model_options["transformer_options"]
     options[RUN_KEY] = run
-    go_last(options["wrappers"][WrappersMP.APPLY_MODEL])
+    run.shield(lambda: go_last(options["wrappers"][WrappersMP.APPLY_MODEL]))
     try:
         output = executor(*args, **kwargs)
         run.shield(lambda: publish(run.trace))
@@ -130,8 +130,10 @@ def diffusion_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
 
 def enter(run: Run, model: Any, x: torch.Tensor, options: dict[str, Any]) -> Call | None:
     """The call of the run that this model call is, None if its rows are nobody's we know."""
-    chunks = chunks_of(model, x, options)
-    if chunks is None or run.evaluation is None:
+    if run.evaluation is None:
+        return None
+    chunks = chunks_of(model, x, options, run.passes)
+    if chunks is None:
         return None
     if not run.evaluation.index:
         run.watch(len(model.blocks))
