@@ -29,6 +29,7 @@ class Reason(str, Enum):
     NO_METHOD = "no step method"
     FRAME_BY_FRAME = "frame by frame"
     COMPILED = "model compiled whole"
+    RIVAL = "another cache on the model"
     MASK = "step mask"
     JOINED = "batched with a computed branch"
     GUIDANCE = "guidance difference"

@@ -43,7 +43,8 @@ class RunFacts:
     the model's velocity, so that what a reused step got wrong can be made good later. renoises:
     it adds fresh noise between steps. autoregressive: it makes the video a few frames at a time,
     from what the model remembers of those before. before: steps that earlier samplings made of the
-    part of the schedule that this one goes on with, see ``continuing.py``.
+    part of the schedule that this one goes on with, see ``continuing.py``. rival: another cache
+    that is on the model, by name.
     """
 
     first_sigma: float = 1.0
@@ -57,6 +58,7 @@ class RunFacts:
     renoises: bool = False
     autoregressive: bool = False
     before: int = 0
+    rival: str | None = None
 
 
 @dataclass(frozen=True)

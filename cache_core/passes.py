@@ -3,7 +3,8 @@
 Extra guidance runs a condition once more with a patch of its own, and what is kept of one pass must
 not serve the other. A patch is known by the object that it is and by what it closes over. Where a
 pack makes a new one for every call, what never comes twice tells nothing: it is left out of the
-name, unless two passes of one evaluation would then bear the same.
+name, unless two passes of one evaluation would then bear the same. (A second such pass that starts
+later and in front of the first is known only once its first evaluation is over.)
 """
 
 from __future__ import annotations
@@ -75,6 +76,14 @@ class Passes:
                 found[place].append(parts)
         transposed = {place: zip(*rows, strict=True) for place, rows in found.items()}
         return {place: [set(column) for column in columns] for place, columns in transposed.items()}
+
+
+def mentions(patch: Any, word: str) -> bool:
+    """True for a patch in whose code there is this word."""
+    function = getattr(patch, "func", patch)
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None) or getattr(type(patch).__call__, "__code__", None)
+    return code is not None and word in code.co_consts
 
 
 class Living:

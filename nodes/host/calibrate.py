@@ -67,6 +67,8 @@ class Calibrating:
                 f"the sampler {sampler.removeprefix('sample_')} evaluates the model more than once "
                 "a step: use euler"
             )
+        if self.facts.rival is not None:
+            self.measurement.fail(f"ComfyUI's {self.facts.rival} node leaves out steps: remove it")
         if self.sigmas != sorted(self.sigmas, reverse=True):
             self.measurement.fail("its noise does not fall from step to step")
         if not self.request.overwrite and self._exists():

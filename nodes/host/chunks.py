@@ -10,6 +10,9 @@ from torch import Tensor
 from ...cache_core.branches import Chunk
 from ...cache_core.passes import Passes
 
+PATCHES = ("attn1_patch", "attn2_patch", "double_block")
+"""Lists of patches that the forward of Wan calls; it knows no others."""
+
 OVERRIDE = "optimized_attention_override"
 """Another attention (SageAttention and the like) is under this key of the transformer options."""
 
@@ -47,11 +50,11 @@ def window_of(transformer_options: dict[str, Any]) -> Hashable:
 
 
 def patches_of(transformer_options: dict[str, Any]) -> dict[Hashable, Any]:
-    """What other packs put into the model's forward, by where: extra guidance differs in it."""
-    replaced = transformer_options.get("patches_replace", {})
-    found = {(name, key): patch for name in replaced for key, patch in replaced[name].items()}
-    for name, patches in transformer_options.get("patches", {}).items():
-        found.update(((name, index), patch) for index, patch in enumerate(patches))
+    """What other packs put into the forward of Wan, by where: extra guidance differs in it."""
+    found: dict[Hashable, Any] = dict(transformer_options.get("patches_replace", {}).get("dit", {}))
+    patches = transformer_options.get("patches", {})
+    for name in PATCHES:
+        found.update(((name, i), patch) for i, patch in enumerate(patches.get(name, ())))
     if OVERRIDE in transformer_options:
         found[OVERRIDE] = transformer_options[OVERRIDE]
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...cache_core import RunFacts
 from ...cache_core.identity import percent_of
+from .keys import RIVAL_KEY
 
 ONE_EVALUATION = frozenset(
     f"sample_{name}"
@@ -65,7 +66,14 @@ def facts_of(guider: Any, sampler: Any, sigmas: Sequence[float], latent: Any) ->
         corrects=sampler_name(sampler) in ADDS_UP,
         renoises=sampler_name(sampler) in ADDS_NOISE,
         autoregressive=sampler_name(sampler) == FRAME_BY_FRAME,
+        rival=rival_of(guider.model_options),
     )
+
+
+def rival_of(model_options: dict[str, Any]) -> str | None:
+    """The name of a cache of the host's own on the model, None without one."""
+    found = model_options.get("transformer_options", {}).get(RIVAL_KEY)
+    return None if found is None else getattr(found, "name", "EasyCache")
 
 
 def sampler_name(sampler: Any) -> str:

@@ -11,13 +11,17 @@ from torch import Tensor
 from ...cache_core import Run
 from ...cache_core.branches import Evaluation
 from ...cache_core.guidance import GUIDED, Difference, Guidance
+from ...cache_core.passes import mentions
 from ...cache_core.schedule import Position
 from ...cache_core.trace import record_of
-from .chunks import window_of
+from .chunks import patches_of, window_of
 from .keys import run_of
 
 COND, UNCOND = 0, 1
 NO_NEGATIVE = "CFG Cache: no negative branch runs (CFG 1, or a guider of its own): nothing to skip"
+TOGETHER = (
+    "CFG Cache: {} looks at which branches run together (NAG and the like), so that both always do"
+)
 
 Outputs = Sequence[Tensor]
 """Denoised latents of cond and uncond, whatever regions and batches they are made of."""
@@ -41,11 +45,12 @@ def calc_cond_batch(executor: Any, model: Any, conds: Any, x: Any, *args: Any, *
 def entered(run: Run, model: Any, conds: Any, x: Tensor, options: dict[str, Any]) -> Step | None:
     """CFG Cache's part in this call; None where it has none."""
     guidance, evaluation = run.guidance, run.evaluation
-    if guidance is None or evaluation is None:
+    if guidance is None or evaluation is None or len(conds) < 2:
         return None
-    if len(conds) != 2 or None in conds:
-        if len(conds) > 1 and NO_NEGATIVE not in run.trace.notes:
-            run.trace.note(NO_NEGATIVE)
+    hindrance = hindrance_of(conds, options)
+    if hindrance is not None:
+        if hindrance not in run.trace.notes:
+            run.trace.note(hindrance)
         return None
     position, window = run.position(evaluation), (id(model), window_of(options))
     known = guidance.difference((window, evaluation.occurrence(window)))
@@ -53,6 +58,16 @@ def entered(run: Run, model: Any, conds: Any, x: Tensor, options: dict[str, Any]
     evaluation.corrections.clear()
     conditions = (tuple(x.shape), x.dtype, x.device, in_force)
     return Step(run, guidance, evaluation, position, known, conditions)
+
+
+def hindrance_of(conds: Sequence[Any], options: dict[str, Any]) -> str | None:
+    """Why whatever branches there are have to run; None where uncond may be left out."""
+    if len(conds) != 2 or None in conds:
+        return NO_NEGATIVE
+    together = (p for p in patches_of(options).values() if mentions(p, "cond_or_uncond"))
+    patch = next(together, None)
+    name = getattr(patch, "__name__", type(patch).__name__)
+    return None if patch is None else TOGETHER.format(name)
 
 
 def in_force_at(sigma: float, conditions: Sequence[dict[str, Any]]) -> Hashable:

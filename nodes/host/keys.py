@@ -24,6 +24,9 @@ RANKS_KEY = "wan_step_cache_ranks"
 In a model's transformer options; without it the default group of torch.distributed counts.
 """
 
+RIVAL_KEY = "easycache"
+"""The host's own EasyCache and LazyCache nodes put what they are and know here, likewise."""
+
 
 def config_of(model_options: dict[str, Any]) -> CacheConfig | None:
     """The configuration a model carries, None if the pack was not applied to it."""

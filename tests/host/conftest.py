@@ -10,6 +10,21 @@ from pack import NAME, load_pack
 from devtools.host_runtime import import_host
 
 
+class Runs(list):
+    """Runs that were seen; ``histories``: how many each of them had after each evaluation."""
+
+    def __init__(self):
+        super().__init__()
+        self.histories = []
+
+    def saw(self, run):
+        """An evaluation of a run has ended."""
+        if run not in self:
+            self.append(run)
+            self.histories.append([])
+        self.histories[-1].append(len(run.store.histories))
+
+
 @pytest.fixture(scope="session")
 def host(tmp_path_factory):
     """ComfyUI, imported; its files go to a folder of their own."""
@@ -59,6 +74,20 @@ def traces(part, monkeypatch):
 
     monkeypatch.setattr(wrappers, "publish", keep)
     return kept
+
+
+@pytest.fixture
+def runs(part, monkeypatch):
+    """The runs that start during the test, in order, and how many histories they had."""
+    wrappers = part("nodes.host.wrappers")
+    started, report = Runs(), wrappers.report_evaluation
+
+    def look(run):
+        started.saw(run)
+        report(run)
+
+    monkeypatch.setattr(wrappers, "report_evaluation", look)
+    return started
 
 
 @pytest.fixture
