@@ -3,8 +3,14 @@
 Import it only after the host (fixture ``host``).
 """
 
+from functools import partial
+
 import comfy.samplers
+import comfy.sd
+import torch
+import wan
 from comfy_api.torch_helpers import set_torch_compile_wrapper
+from comfy_extras.nodes_model_advanced import ModelSamplingSD3
 from comfy_extras.nodes_torch_compile import skip_torch_compile_dict
 
 
@@ -105,3 +111,80 @@ def with_passes(model, passes):
     clone = model.clone()
     clone.set_model_sampler_post_cfg_function(guide)
     return clone
+
+
+def with_lora(model):
+    """A clone with a LoRA on the attention of every block, read from weights as files have them."""
+    generator, weights = torch.Generator().manual_seed(3), {}
+    for index in range(len(model.model.diffusion_model.blocks)):
+        name = f"diffusion_model.blocks.{index}.self_attn.q.lora_"
+        weights[f"{name}down.weight"] = torch.randn(4, wan.DIM, generator=generator) * 0.1
+        weights[f"{name}up.weight"] = torch.randn(wan.DIM, 4, generator=generator) * 0.1
+    clone, _ = comfy.sd.load_lora_for_models(model, None, weights, 1.0, 0.0)
+    return clone
+
+
+def with_shift(model):
+    """ComfyUI's ModelSamplingSD3, with a shift that is not the model's own."""
+    return ModelSamplingSD3().patch(model, 2.5)[0]
+
+
+def with_attention(model):
+    """Another attention in the place of ComfyUI's own, less exact (SageAttention and the like)."""
+
+    def attention(original, q, k, v, *args, **kwargs):
+        q, k = (t.to(torch.bfloat16).to(t.dtype) for t in (q, k))
+        return original(q, k, v, *args, **kwargs)
+
+    clone = model.clone()
+    clone.model_options["transformer_options"]["optimized_attention_override"] = attention
+    return clone
+
+
+def with_attention_patches(model):
+    """Patches behind the self-attention, and in front of the cross-attention or behind it."""
+    clone = model.clone()
+    clone.set_model_attn1_patch(lambda given: given["x"] * 1.1)
+    clone.set_model_attn2_patch(lambda given: given["x"] * 0.9)
+    return clone
+
+
+def with_nag(model):
+    """Normalized attention guidance of cond by uncond, which run together."""
+
+    def guide(given):
+        out, branches = given["x"], given["transformer_options"]["cond_or_uncond"]
+        if sorted(branches) != [0, 1]:
+            return out
+        rows = list(out.chunk(2))
+        away = 5 * rows[branches.index(0)] - 4 * rows[branches.index(1)]
+        rows[branches.index(0)] = away / away.norm(p=1, dim=-1, keepdim=True)
+        return torch.cat(rows)
+
+    clone = model.clone()
+    clone.set_model_attn1_patch(guide)
+    return clone
+
+
+def with_block_swap(model):
+    """Blocks replaced by patches that run them (block swap and the like)."""
+    clone = model.clone()
+    for index in range(len(model.model.diffusion_model.blocks)):
+        patch = partial(_run_at, index)
+        clone.set_model_patch_replace(patch, "dit", "double_block", index)
+    return clone
+
+
+def _run_at(index, args, extra):
+    return {"img": extra["original_block"](args)["img"] * (1 + 0.01 * index)}
+
+
+NEIGHBOURS = {
+    "LoRA": with_lora,
+    "ModelSamplingSD3": with_shift,
+    "Another attention (SageAttention)": with_attention,
+    "Patches on attention": with_attention_patches,
+    "Guidance between branches (NAG)": with_nag,
+    "Replaced blocks (block swap)": with_block_swap,
+}
+"""What other nodes do to a model, by what it is."""
