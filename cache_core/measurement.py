@@ -131,7 +131,7 @@ class Measurement:
         if self.steps < 2:
             self.fail("it has one step, and nothing to compare it with")
         if not self.keys:
-            self.fail("its model was never called as expected")
+            self.fail("its model was never called as expected (compiled as a whole?)")
 
     def branches(self) -> Iterator[tuple[str, ResidualMeter, OutputMeter]]:
         """What was measured of every branch, cond first."""

@@ -796,3 +796,16 @@ def resampled(part, calibration, sigmas, name, embed):
     outlook = timetable.Outlook(tuple(sigmas.tolist()), embed)
     (row,) = magcache.MagCache(0.1, 2, curve).timetable(outlook).rows
     return torch.tensor(row[1:], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", ["EasyCache", "LazyCache"])
+def test_nothing_is_calibrated_while_a_cache_of_comfyui_leaves_out_steps(
+    model, sampled, folder, caplog, name
+):
+    from comfy_extras import nodes_easycache
+
+    caplog.set_level("INFO")
+    rival = getattr(nodes_easycache, f"{name}Node").execute(model, 0.2, 0.15, 0.95, False).args[0]
+    sampled(rival)
+    assert f"nothing was written: ComfyUI's {name} node leaves out steps: remove it" in caplog.text
+    assert not folder.exists() or list(folder.iterdir()) == []

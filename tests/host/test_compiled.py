@@ -87,6 +87,7 @@ def test_nothing_of_a_reused_step_runs_and_nothing_is_compiled_anew(
     assert graphs.compiled == known
 
 
+@pytest.mark.matrix
 def test_a_whole_model_reuses_what_it_computed_at_the_same_point(
     wan, caching, watching, whole, traces
 ):
@@ -133,6 +134,7 @@ def test_what_was_to_be_kept_of_blocks_is_kept_of_the_output(wan, caching, whole
     assert traces[1].peak_bytes == traces[0].peak_bytes
 
 
+@pytest.mark.matrix
 def test_cfg_cache_leaves_out_uncond_of_a_whole_model(wan, caching, part, watching, whole, small):
     node = part("nodes.cfgcache").ApplyCFGCache
 
@@ -144,6 +146,15 @@ def test_cfg_cache_leaves_out_uncond_of_a_whole_model(wan, caching, part, watchi
     (bare, expected), (compiled, _) = cached(small), cached(whole)
     assert torch.equal(wan.sample(bare, steps=12), wan.sample(compiled, steps=12))
     assert any(1 not in call.branches for call in expected)
+
+
+@pytest.mark.matrix
+def test_a_whole_model_is_not_calibrated_and_says_so(wan, part, watching, plain, whole, caplog):
+    caplog.set_level("INFO")
+    node = part("nodes.calibrate").MagCacheCalibrate
+    measured = watching.execute(node, model=whole, name="compiled")[0]
+    assert torch.equal(plain, wan.sample(measured))
+    assert "nothing was written: its model was never called as expected (compiled" in caplog.text
 
 
 def test_a_model_that_is_interrupted_keeps_no_hook(wan, caching, whole, small):
@@ -170,7 +181,7 @@ def test_a_model_compiled_as_an_object_patch_is_reused_too(wan, caching, small, 
     assert caching.actions(traces[1]) == caching.actions(traces[0])
 
 
-@pytest.mark.parametrize("level", ["output", "hidden"])
+@pytest.mark.parametrize("level", ["output", pytest.param("hidden", marks=pytest.mark.matrix)])
 def test_compiled_blocks_are_reused_as_others_are(
     wan, caching, others, watching, small, traces, tell, level
 ):
