@@ -58,6 +58,11 @@ def go_last(wrappers: dict[str, Any]) -> None:
     wrappers[KEY] = wrappers.pop(KEY)
 
 
+def go_last(wrappers: dict[str, Any]) -> None:
+    """Behind the wrappers of all others, so that a compiled module is in its place."""
+    wrappers[KEY] = wrappers.pop(KEY)
+
+
 def start_together(config: CacheConfig, guider: Any, args: Sequence[Any]) -> Run | None:
     """A run of this sampling, None unless every rank that samples it can have one."""
     wish = guider.model_options["transformer_options"].get(RANKS_KEY)

@@ -108,3 +108,23 @@ def tell(record_property):
     return lambda table, row, **cells: record_property(
         "compatibility", json.dumps([table, row, cells])
     )
+
+
+@pytest.fixture
+def partly_loaded(host, monkeypatch):
+    """``partly_loaded(model, share)``: the host loads this share of it, the next time it does.
+
+    The rest stays where it is, and is cast and patched by every layer for every call.
+    """
+    from comfy.model_management import LoadedModel
+
+    load = LoadedModel.model_load
+
+    def limit(model, share):
+        budget = max(share * model.model_size(), 0.1)  # what it says itself with --novram
+        monkeypatch.setattr(
+            LoadedModel, "model_load", lambda self, _=0, **more: load(self, budget, **more)
+        )
+        model.detach()
+
+    return limit

@@ -59,8 +59,7 @@ def test_the_pack_stands_aside_and_says_once_what_to_do(
     assert f"leaves everything to {name}: remove one of the two" in said
     assert traces[0].notes == [said.removeprefix("Wan Step Cache: ")]
     assert traces[0].failsafes() == {}
-    told = {"result": "that of its own", "reuse": "leaves it alone, warns"}
-    tell("Neighbours", f"ComfyUI's {name}", **told)
+    tell("Neighbours", f"ComfyUI's {name}", result="as without the pack", reuse="by it; one warns")
 
 
 @pytest.mark.parametrize("name", RIVALS)

@@ -20,8 +20,8 @@ NAMES = (
 )
 WAY = {"steps": 6, "size": (2, 6, 6)}
 ONE = {"max_consecutive_skips": 1}
-PARTS = {"none of it": 0.1, "half of it": 0.5}
-"""What of the model is loaded: 0.1 bytes is what the host asks for with --novram."""
+PARTS = {"none of it": 0.0, "half of it": 0.5}
+"""The share of the model that is loaded."""
 
 
 @pytest.fixture(scope="module")
@@ -92,25 +92,6 @@ def test_weights_are_what_they_are_said_to_be(of_weights):
 
 
 @pytest.fixture
-def partly_loaded(monkeypatch):
-    """``partly_loaded(model, part)``: the host loads this share of it, or so few bytes; the rest
-    stays where it is, and is cast and patched by every layer for every call.
-    """
-    from comfy.model_management import LoadedModel
-
-    load = LoadedModel.model_load
-
-    def limit(model, part):
-        budget = part if part == PARTS["none of it"] else part * model.model_size()
-        monkeypatch.setattr(
-            LoadedModel, "model_load", lambda self, _=0, **more: load(self, budget, **more)
-        )
-        model.detach()
-
-    yield limit
-
-
-@pytest.fixture
 def casts(monkeypatch):
     """``casts()``: weights that were fetched for a layer since now."""
     import comfy.ops
@@ -136,7 +117,7 @@ def test_a_model_that_is_partly_loaded_computes_the_same_and_reuse_fetches_no_we
     seen, fetched = watching.watched(model, casts)
     partly_loaded(seen, PARTS[part])
     plain = wan.sample(seen, **WAY)
-    assert seen.model.model_lowvram and seen.loaded_size() <= PARTS[part] * seen.model_size()
+    assert seen.model.model_lowvram and seen.loaded_size() <= PARTS[part] * seen.model_size() + 1
     assert min(fetched) > 0
     assert torch.equal(plain, wan.sample(caching.cached(seen, 0.0, level), **WAY))
     del fetched[:]
