@@ -8,7 +8,7 @@ step to step, and by less than half over the longest series of reused steps.
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 from math import isfinite
 
 import numpy as np
@@ -22,6 +22,9 @@ BAND = 2.0
 
 LETTERS = 64
 """Magnitudes under way at most; more are not sent."""
+
+Branch = tuple[Hashable, Hashable]
+"""Key and signature."""
 
 
 class Mailbox:
@@ -65,17 +68,18 @@ def _done(event: torch.cuda.Event | None) -> bool:
 class Alarm:
     """Magnitudes of one run, by branch: of the last computed value, and of what was reused since.
 
+    A branch is told by its key, and by the signature of its values, which weights are part of.
     rung: what was wrong, in words, None while all is well.
     """
 
     def __init__(self) -> None:
         self.mailbox: Mailbox | None = None
-        self.expected: dict[int, tuple[Hashable, bool]] = {}
-        self.computed: dict[Hashable, float] = {}
-        self.after_reuse: set[Hashable] = set()
+        self.expected: dict[int, tuple[Branch, bool]] = {}
+        self.computed: dict[Branch, float] = {}
+        self.after_reuse: set[Branch] = set()
         self.rung: str | None = None
 
-    def watch(self, branch: Hashable, value: Tensor, reused: bool) -> None:
+    def watch(self, branch: Branch, value: Tensor, reused: bool) -> None:
         """A value was computed or reused; its magnitude is looked at later."""
         self.mailbox = self.mailbox or Mailbox(value.is_cuda)
         wide = None if value.dtype.itemsize >= 4 else torch.float32
@@ -90,13 +94,18 @@ class Alarm:
             branch, reused = self.expected.pop(slot)
             self._compare(branch, norm, reused)
 
+    def drop(self, keys: Set[Hashable]) -> None:
+        """Forget the branches with these keys."""
+        self.computed = {b: norm for b, norm in self.computed.items() if b[0] not in keys}
+        self.after_reuse = {branch for branch in self.after_reuse if branch[0] not in keys}
+
     def forget(self) -> None:
         """Back to knowing nothing."""
         self.mailbox, self.expected = None, {}
         self.computed.clear()
         self.after_reuse.clear()
 
-    def _compare(self, branch: Hashable, norm: float, reused: bool) -> None:
+    def _compare(self, branch: Branch, norm: float, reused: bool) -> None:
         before = self.computed.get(branch)
         if before is not None and (reused or branch in self.after_reuse):
             self._judge(norm, before, reused)

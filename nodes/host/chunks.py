@@ -22,10 +22,18 @@ def chunks_of(model: Any, x: Tensor, transformer_options: dict[str, Any]) -> lis
     if not uuids or not branches or x.shape[0] % len(uuids):
         return None
     batch = x.shape[0] // len(uuids)
-    group = (id(model), window_of(transformer_options), _patches(transformer_options))
+    window = window_of(transformer_options)
+    group = (id(model), window, patches_of(transformer_options))
     signature = ((batch, *x.shape[1:]), x.dtype, x.device)
     return [
-        Chunk((group, uuid, branch), group, branch, slice(i * batch, (i + 1) * batch), signature)
+        Chunk(
+            key=(group, uuid, branch),
+            group=group,
+            branch=branch,
+            rows=slice(i * batch, (i + 1) * batch),
+            signature=signature,
+            window=window,
+        )
         for i, (uuid, branch) in enumerate(zip(uuids, branches, strict=True))
     ]
 
@@ -38,7 +46,28 @@ def window_of(transformer_options: dict[str, Any]) -> Hashable:
     return (*window.index_list, getattr(window, "causal_anchor_index", None))
 
 
-def _patches(transformer_options: dict[str, Any]) -> Hashable:
-    """Identity of the block replacements in force: extra guidance passes have their own."""
-    replaced = transformer_options.get("patches_replace", {}).get("dit", {})
-    return frozenset((key, id(patch)) for key, patch in replaced.items())
+def patches_of(transformer_options: dict[str, Any]) -> Hashable:
+    """What changes the model in this call: extra passes of guidance have patches of their own."""
+    replaced = transformer_options.get("patches_replace", {}).items()
+    added = transformer_options.get("patches", {}).items()
+    override = transformer_options.get("optimized_attention_override")
+    return (
+        frozenset((name, k, Same(patch)) for name, of in replaced for k, patch in of.items()),
+        frozenset((name, *map(Same, patches)) for name, patches in added),
+        Same(override),
+    )
+
+
+class Same:
+    """An object of others within a key: equal to itself alone, and kept, so that no new one can
+    come to lie where it was.
+    """
+
+    def __init__(self, what: object) -> None:
+        self.what = what
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.what is other.what
+
+    def __hash__(self) -> int:
+        return id(self.what)

@@ -14,6 +14,7 @@ from ...cache_core.call import Call
 from ...cache_core.ranks import Ranks
 from ...cache_core.shield import shielded
 from .chunks import chunks_of
+from .conditions import bound
 from .facts import facts_of
 from .feedback import announce, publish, publish_whole, report_evaluation, report_table
 from .forward import OPTIONS_ARGUMENT, forward_hidden, forward_output
@@ -26,6 +27,11 @@ from .time_signal import embedding_of
 log = logging.getLogger(__name__)
 LATENT, SAMPLER, SIGMAS = 1, 2, 3
 """Places of the arguments of OUTER_SAMPLE."""
+
+UNANNOUNCED = (
+    "another node calls the model on rows of which ComfyUI does not say what they are: those calls "
+    "are computed"
+)
 
 
 def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -122,10 +128,12 @@ def enter(run: Run, model: Any, x: torch.Tensor, options: dict[str, Any]) -> Cal
     """The call of the run that this model call is, None if its rows are nobody's we know."""
     chunks = chunks_of(model, x, options)
     if chunks is None or run.evaluation is None:
+        run.trace.note(UNANNOUNCED)
         return None
     if not run.evaluation.index:
         run.watch(len(model.blocks))
     run.trace.probe_share = 1 / len(model.blocks) if run.probing else 0.0
+    chunks = bound(run, run.evaluation, chunks, options["uuids"])
     return Call.of(run, chunks, x[:, : model.out_dim])
 
 
