@@ -65,7 +65,8 @@ def sample(model, steps=8, cfg=5.0, seed=0, batch=1, size=(3, 8, 8), sampler="eu
     """Latents of one sampling with the host's KSampler path."""
     latent, noise = latent_and_noise(model, seed, batch, size)
     latent = more.pop("latent", latent)
-    positive, negative = more.pop("positive", conditioning(1)), conditioning(2)
+    positive = more.pop("positive", conditioning(1))
+    negative = more.pop("negative", conditioning(2))
     scheduler = more.pop("scheduler", "simple")
     with torch.inference_mode():
         return comfy.sample.sample(
@@ -86,7 +87,8 @@ def sample_with(function, model, steps=8, cfg=5.0, seed=0, batch=1, size=(3, 8, 
     ``function(evaluate, x, sigmas)``: ``evaluate(x, sigma)`` is one evaluation of the model.
     """
     latent, noise = latent_and_noise(model, seed, batch, size)
-    positive, negative = more.pop("positive", conditioning(1)), conditioning(2)
+    positive = more.pop("positive", conditioning(1))
+    negative = more.pop("negative", conditioning(2))
 
     def run(model_k, x, sigmas, extra_args, callback=None, disable=None):
         def evaluate(x, sigma):
