@@ -8,7 +8,7 @@ step to step, and by less than half over the longest series of reused steps.
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 from dataclasses import dataclass
 from math import isfinite
 
@@ -25,6 +25,9 @@ BAND = 2.0
 
 LETTERS = 64
 """Magnitudes under way at most; more are not sent."""
+
+Branch = tuple[Hashable, Hashable]
+"""Key and signature."""
 
 
 class Mailbox:
@@ -76,16 +79,17 @@ class Magnitude:
 class Alarm:
     """Magnitudes of one run, by branch: what is reused, and what comes after it, has to fit.
 
+    A branch is told by its key, and by the signature of its values, which weights are part of.
     rung: what was wrong, in words, None while all is well.
     """
 
     def __init__(self) -> None:
         self.mailbox: Mailbox | None = None
-        self.expected: dict[int, tuple[Hashable, bool]] = {}
-        self.known: Recent[Hashable, Magnitude] = Recent()
+        self.expected: dict[int, tuple[Branch, bool]] = {}
+        self.known: Recent[Branch, Magnitude] = Recent()
         self.rung: str | None = None
 
-    def watch(self, branch: Hashable, value: Tensor, reused: bool) -> None:
+    def watch(self, branch: Branch, value: Tensor, reused: bool) -> None:
         """A value was computed or reused; its magnitude is looked at later."""
         self.mailbox = self.mailbox or Mailbox(value.is_cuda)
         wide = None if value.dtype.itemsize >= 4 else torch.float32
@@ -100,12 +104,17 @@ class Alarm:
             branch, reused = self.expected.pop(slot)
             self._compare(branch, norm, reused)
 
+    def drop(self, keys: Set[Hashable]) -> None:
+        """Forget the branches with these keys."""
+        for branch in [branch for branch in self.known if branch[0] in keys]:
+            del self.known[branch]
+
     def forget(self) -> None:
         """Back to knowing nothing."""
         self.mailbox, self.expected = None, {}
         self.known.clear()
 
-    def _compare(self, branch: Hashable, norm: float, reused: bool) -> None:
+    def _compare(self, branch: Branch, norm: float, reused: bool) -> None:
         known = self.known.use(branch, Magnitude)
         if known.computed is not None and (reused or known.reused_since):
             self._judge(norm, known.computed, reused)

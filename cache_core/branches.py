@@ -25,6 +25,7 @@ class Chunk:
     signature: shape, dtype and device of its rows of the model input.
     family: tells which chunks have to agree with ``cfg_mode = all``: the group that they would be
     if they decided together.
+    window: the frames of the context window that its rows are of, None without windows.
     """
 
     key: Hashable
@@ -33,6 +34,7 @@ class Chunk:
     rows: slice
     signature: Signature
     family: Hashable = None
+    window: Hashable = None
 
     @property
     def label(self) -> str:
@@ -45,7 +47,7 @@ class Group:
 
     dynamic: the policies that measure, by place; what they learnt belongs to one branch.
     learnt: computed evaluations they have learnt from. computed_at: the last of all, and
-    computed_before: the last before that.
+    computed_before: the last before that. keys: of its branches. present: where it last took part.
     """
 
     def __init__(self, policies: Sequence[Policy], dynamic: Mapping[int, Dynamic]) -> None:
@@ -56,12 +58,26 @@ class Group:
         self.learnt = 0
         self.skips_in_row = 0
         self.decider: Hashable = None
+        self.keys: set[Hashable] = set()
+        self.present: Position | None = None
         self.states: list[Any] = [policy.start() for policy in policies]
 
     def forget(self) -> None:
         """Back to knowing nothing; the count of skips goes on."""
         self.computed_at, self.computed_before, self.learnt = None, None, 0
         self.states = [policy.start() for policy in self.policies]
+
+    def took_part(self, chunk: Chunk, position: Position) -> None:
+        """A branch of the group ran or was reused."""
+        self.keys.add(chunk.key)
+        self.present = position
+
+    def was_away(self, position: Position) -> bool:
+        """True when it missed an evaluation, and a step: what it keeps is older than it counts.
+
+        A stage of a sampler that evaluates several times a step is there once a step.
+        """
+        return self.present is not None and position.leaves_out(self.present)
 
     def observed_by(self, chunk: Chunk) -> None:
         """Metrics compare a branch with itself: another decider starts from nothing."""
@@ -108,8 +124,9 @@ class Evaluation:
     sigma: one-element tensor, on the device: reading it would cost a synchronisation, so the
     position stays unknown until a metric is read, and comes with it.
     computed, reused: model calls of the evaluation so far. corrections: what was added to the
-    output of a branch to make reused steps good, while CFG Cache wants to know. computing:
-    families of which a branch is computed.
+    output of a branch to make reused steps good, while CFG Cache wants to know; None for a branch
+    of several chunks, which has no one value. computing: families of which a branch is computed.
+    conds: the conditions that the host runs now, a list for each branch, as the host has them.
     """
 
     index: int
@@ -119,8 +136,9 @@ class Evaluation:
     seen: dict[Hashable, int] = field(default_factory=dict)
     computed: int = 0
     reused: int = 0
-    corrections: dict[int, Tensor] = field(default_factory=dict)
+    corrections: dict[int, Tensor | None] = field(default_factory=dict)
     computing: set[Hashable] = field(default_factory=set)
+    conds: Sequence[Any] = ()
 
     def occurrence(self, key: Hashable) -> int:
         """How often ``key`` came before in this evaluation; hosts may repeat a condition."""
@@ -134,8 +152,7 @@ class Evaluation:
         self.computed += not reused
 
     def corrected(self, chunks: Sequence[Chunk], added: Tensor) -> None:
-        """What was added to the velocity of these chunks; a branch of several has no one value."""
-        branches = [chunk.branch for chunk in chunks]
+        """What was added to the velocity of these chunks."""
         for chunk in chunks:
-            if branches.count(chunk.branch) == 1:
-                self.corrections[chunk.branch] = added[chunk.rows]
+            several = chunk.branch in self.corrections
+            self.corrections[chunk.branch] = None if several else added[chunk.rows]

@@ -13,6 +13,7 @@ from .branches import Chunk, Evaluation
 from .decision import Decision, Reason, compute
 from .forms import Fill
 from .observed import Observed
+from .presence import join
 from .ranks import Measure
 from .recall import RowsFill, correct_rows, forecast_rows, keep_rows
 from .run import Run
@@ -136,6 +137,7 @@ class Call:
         self.evaluation.called(self.reuses)
         position = self._position()
         for chunk, decision in zip(self.chunks, self.decisions, strict=True):
+            join(self.run, chunk, position)
             share = seconds / len(self.chunks)
             self.run.trace.add(record_of(position, chunk.label, decision, share))
 

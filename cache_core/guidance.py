@@ -33,13 +33,15 @@ class Difference:
     """What uncond has over cond, in velocity, as last computed; of one context window.
 
     conditions: those that were in force then. without: evaluations computed since then, none of
-    which ran uncond; while there are some, the values kept of uncond are out of date.
+    which ran uncond; while there are some, the values kept of uncond are out of date. present: the
+    last evaluation of the window.
     """
 
     def __init__(self, forecast: Forecast) -> None:
         self.history = History(forecast.depth)
         self.conditions: Hashable = None
         self.without = 0
+        self.present: Position | None = None
 
 
 class Guidance:
@@ -75,6 +77,7 @@ class Guidance:
 
     def decide(self, known: Difference, position: Position, conditions: Hashable) -> Decision:
         """Whether uncond needs to run, if the evaluation is computed at all."""
+        known.present = position
         forbidden = self.guards.forbids(position, self.schedule.steps, 0)
         if not known.history.positions:
             return compute(forbidden or Reason.FIRST)
@@ -118,6 +121,12 @@ class Guidance:
         if self.forecast.corrects:
             known.history.owe(position, self.schedule.length(position.step), weights)
         return weights
+
+    def drop_stale(self, position: Position) -> None:
+        """Drop the differences of windows that were away: what they missed was not counted."""
+        for window, known in list(self.differences.items()):
+            if known.present and position.leaves_out(known.present):
+                del self.differences[window]
 
     def clear(self) -> None:
         """Let go of every tensor."""

@@ -96,6 +96,8 @@ def keep_rows(
 
 
 def watch(run: Run, chunk: Chunk, value: Tensor, reused: bool) -> None:
-    """Show a value to the alarm; velocities that come of a held denoised latent have no band."""
+    """Show a value to the alarm, which compares what has the same signature; velocities that come
+    of a held denoised latent have no band.
+    """
     if run.forecast.anchor != "denoised":
-        run.alarm.watch(chunk.key, value, reused)
+        run.alarm.watch((chunk.key, chunk.signature), value, reused)

@@ -59,5 +59,5 @@ def next_step(run: Run) -> None:
     kept += [run.guidance.differences] if run.guidance else []
     for entries in kept:
         entries.step()
-    if run.store.histories.turned_over and CHANGING not in run.trace.notes:
+    if run.store.histories.turned_over:
         run.trace.note(CHANGING)

@@ -26,6 +26,7 @@ from .memory import Footprint, is_out_of_memory
 from .passes import Passes
 from .plans import distance, plan
 from .policy import Dynamic, Past, Policy, Probing, Static
+from .presence import Company, drop_stale, leave
 from .ranks import Ranks
 from .recent import Recent, next_step
 from .scalars import read_scalars
@@ -93,6 +94,7 @@ class Run:
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
         self.course = Course(schedule)
+        self.company = Company()
         self.guidance = guidance_of(resolved, config.options, schedule, self.facts, *where[1:])
         self.trace = trace_of(self, identity.label, keeping)
         going_on = f"goes on after {before} steps of the same expert" if before else ""
@@ -140,6 +142,7 @@ class Run:
 
     def end(self) -> None:
         """The evaluation is over."""
+        leave(self, self.evaluation.position if self.evaluation else None)
         self.evaluation = None
         self.trace.evaluation_ends()
 
@@ -219,6 +222,7 @@ class Run:
             self.forget()
         if self.course.advances(position):
             next_step(self)
+        drop_stale(self, position)
         return position
 
     def _failed(self, error: Exception) -> None:
@@ -234,9 +238,10 @@ class Run:
     ) -> Decision:
         policy, guards = self.policies[which], self.guards[which]
         forbidden = guards.forbids(position, self.schedule.steps, group.skips_in_row)
-        first = group.computed_at is None or (which in self.timetables and not position.step)
+        new = group.computed_at is None
+        first = new or (which in self.timetables and not position.step)
         unknown = Reason.FIRST if first else unknown_because(policy, group.learnt)
         decision, group.states[which] = vote(
-            policy, group.states[which], distance, forbidden, unknown
+            policy, group.states[which], None if new else distance, forbidden, unknown
         )
         return decision

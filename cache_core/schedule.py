@@ -20,6 +20,10 @@ class Position:
     step: int
     sigma: float
 
+    def leaves_out(self, last: Position) -> bool:
+        """True when whole steps, and so evaluations, lie between ``last`` and here."""
+        return self.evaluation - last.evaluation > 1 and self.step - last.step > 1
+
 
 @dataclass(frozen=True)
 class Schedule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from torch import Tensor
 
@@ -100,6 +100,11 @@ class Store:
     def nbytes(self) -> int:
         """Bytes held now."""
         return sum(history.nbytes for history in self.histories.values())
+
+    def drop(self, keys: Iterable[Hashable]) -> None:
+        """Forget these branches."""
+        for key in keys:
+            self.histories.pop(key, None)
 
     def clear(self) -> None:
         """Drop every value."""

@@ -115,8 +115,15 @@ class Trace:
         self.seconds = time.perf_counter() - self.started
 
     def note(self, text: str) -> None:
-        """Something the user should know about the whole run."""
-        self.notes.append(text)
+        """Something the user should know about the whole run, said once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        """Note something that costs the user what they came for; the log hears of it at once."""
+        if text not in self.notes:
+            log.warning("Wan Step Cache: %s", text)
+            self.note(text)
 
     def plans(self, which: int, plan: str, notes: tuple[str, ...]) -> None:
         """The plan of the method at this place, and what it had to assume."""

@@ -31,12 +31,20 @@ def chunks_of(
     if not uuids or not branches or x.shape[0] % len(uuids):
         return None
     batch = x.shape[0] // len(uuids)
-    where = id(model), window_of(transformer_options)
-    rows = [(where, uuid, branch) for uuid, branch in zip(uuids, branches, strict=True)]
-    group = (*where, passes.name(patches_of(transformer_options), rows))
+    window = window_of(transformer_options)
+    where = id(model), window
+    rows_of = [(where, uuid, branch) for uuid, branch in zip(uuids, branches, strict=True)]
+    group = (*where, passes.name(patches_of(transformer_options), rows_of))
     signature = ((batch, *x.shape[1:]), x.dtype, x.device)
     return [
-        Chunk((group, uuid, branch), group, branch, slice(i * batch, (i + 1) * batch), signature)
+        Chunk(
+            key=(group, uuid, branch),
+            group=group,
+            branch=branch,
+            rows=slice(i * batch, (i + 1) * batch),
+            signature=signature,
+            window=window,
+        )
         for i, (uuid, branch) in enumerate(zip(uuids, branches, strict=True))
     ]
 

@@ -15,6 +15,7 @@ from ...cache_core.passes import mentions
 from ...cache_core.schedule import Position
 from ...cache_core.trace import record_of
 from .chunks import patches_of, window_of
+from .conditions import in_force_at, note, scheduled
 from .keys import run_of
 
 COND, UNCOND = 0, 1
@@ -22,6 +23,11 @@ NO_NEGATIVE = "CFG Cache: no negative branch runs (CFG 1, or a guider of its own
 TOGETHER = (
     "CFG Cache: {} looks at which branches run together (NAG and the like), so that both always do"
 )
+ONE_BY_ONE = (
+    "CFG Cache: where another node runs the branches one by one (SkipLayerGuidanceDiTSimple does) "
+    "both run"
+)
+SCHEDULED = "CFG Cache: hooks change weights during the run (keyframes), so both branches run"
 
 Outputs = Sequence[Tensor]
 """Denoised latents of cond and uncond, whatever regions and batches they are made of."""
@@ -38,45 +44,50 @@ def calc_cond_batch(executor: Any, model: Any, conds: Any, x: Any, *args: Any, *
     def execute(some: list[Any]) -> Any:
         return executor(model, some, x, *args, **kw)
 
-    step = None if run is None else run.shield(lambda: entered(run, model, conds, x, options))
+    if run is None:
+        return execute(conds)
+    run.shield(lambda: note(run, conds))
+    step = run.shield(lambda: entered(run, model, conds, x, options))
     return execute(conds) if step is None else step.outputs(execute, conds)
 
 
 def entered(run: Run, model: Any, conds: Any, x: Tensor, options: dict[str, Any]) -> Step | None:
-    """CFG Cache's part in this call; None where it has none."""
+    """CFG Cache's part in this call; None where it has none.
+
+    The host makes zeros of a branch none of whose conditions is in force: they stay zeros.
+    """
     guidance, evaluation = run.guidance, run.evaluation
     if guidance is None or evaluation is None or len(conds) < 2:
         return None
-    hindrance = hindrance_of(conds, options)
+    hindrance = hindrance_of(run, conds, options)
     if hindrance is not None:
-        if hindrance not in run.trace.notes:
-            run.trace.note(hindrance)
+        run.trace.note(hindrance)
         return None
     position, window = run.position(evaluation), (id(model), window_of(options))
-    known = guidance.difference((window, evaluation.occurrence(window)))
     in_force = tuple(in_force_at(position.sigma, cond) for cond in conds)
+    if not all(in_force):
+        return None
+    known = guidance.difference((window, evaluation.occurrence(window)))
     evaluation.corrections.clear()
     conditions = (tuple(x.shape), x.dtype, x.device, in_force)
     return Step(run, guidance, evaluation, position, known, conditions)
 
 
-def hindrance_of(conds: Sequence[Any], options: dict[str, Any]) -> str | None:
+def hindrance_of(run: Run, conds: Sequence[Any], options: dict[str, Any]) -> str | None:
     """Why whatever branches there are have to run; None where uncond may be left out."""
     if len(conds) != 2 or None in conds:
-        return NO_NEGATIVE
+        return ONE_BY_ONE if one_by_one(run, conds) else NO_NEGATIVE
+    if any(scheduled(cond) for cond in conds):
+        return SCHEDULED
     together = (p for p in patches_of(options).values() if mentions(p, "cond_or_uncond"))
     patch = next(together, None)
     name = getattr(patch, "__name__", type(patch).__name__)
     return None if patch is None else TOGETHER.format(name)
 
 
-def in_force_at(sigma: float, conditions: Sequence[dict[str, Any]]) -> Hashable:
-    """Which of a branch's conditions the host runs at a noise level; it gives them as sigmas."""
-    return tuple(
-        condition.get("uuid")
-        for condition in conditions
-        if condition.get("timestep_end", sigma) <= sigma <= condition.get("timestep_start", sigma)
-    )
+def one_by_one(run: Run, conds: Sequence[Any]) -> bool:
+    """True for one of two branches, where guidance is not off."""
+    return len(conds) == 2 and run.facts.cfg not in (None, 1)
 
 
 @dataclass
@@ -132,7 +143,8 @@ class Step:
         sigma = self.position.sigma
         difference = (outputs[COND] - outputs[UNCOND]) / sigma
         for branch, added in self.evaluation.corrections.items():
-            difference += added if branch == COND else -added
+            if added is not None and added.shape == difference.shape:
+                difference += added if branch == COND else -added
         more = self.guidance.learn(self.known, self.position, self.conditions, difference)
         self.run.account()
         return outputs if more is None else [outputs[COND], outputs[UNCOND] - sigma * more]

@@ -17,6 +17,7 @@ from ...cache_core.shield import shielded
 from . import live
 from .archive import ARCHIVE
 from .chunks import chunks_of
+from .conditions import bound
 from .facts import facts_of
 from .feedback import announce, publish, publish_whole, report_evaluation, report_table
 from .forward import OPTIONS_ARGUMENT, forward_output
@@ -30,6 +31,11 @@ from .time_signal import embedding_of
 log = logging.getLogger(__name__)
 LATENT, SAMPLER, SIGMAS = 1, 2, 3
 """Places of the arguments of OUTER_SAMPLE."""
+
+UNANNOUNCED = (
+    "another node calls the model on rows of which ComfyUI does not say what they are: those calls "
+    "are computed"
+)
 
 
 def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -51,11 +57,6 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
         run.close()
     run.shield(lambda: sum_up(run, guider))
     return output
-
-
-def go_last(wrappers: dict[str, Any]) -> None:
-    """Behind the wrappers of all others, so that a compiled module is in its place."""
-    wrappers[KEY] = wrappers.pop(KEY)
 
 
 def go_last(wrappers: dict[str, Any]) -> None:
@@ -151,10 +152,12 @@ def enter(run: Run, model: Any, x: torch.Tensor, options: dict[str, Any]) -> Cal
         return None
     chunks = chunks_of(model, x, options, run.passes)
     if chunks is None:
+        run.trace.note(UNANNOUNCED)
         return None
     if not run.evaluation.index:
         run.watch(len(model.blocks))
     run.trace.probe_share = 1 / len(model.blocks) if run.probing else 0.0
+    chunks = bound(run, run.evaluation, chunks, options["uuids"])
     return Call.of(run, chunks, x[:, : model.out_dim])
 
 

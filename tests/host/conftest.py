@@ -57,6 +57,24 @@ def caching(pack):
 
 
 @pytest.fixture(scope="session")
+def passes(pack):
+    """Whose the rows of model calls are, and whether they ran: ``tests/support/passes.py``."""
+    return import_module("passes")
+
+
+@pytest.fixture(scope="session")
+def guiding(pack):
+    """CFG Cache, and what guidance makes of the branches: ``tests/support/guiding.py``."""
+    return import_module("guiding")
+
+
+@pytest.fixture(scope="session")
+def prompts(host):
+    """Conditions of several kinds: ``tests/support/prompts.py``."""
+    return import_module("prompts")
+
+
+@pytest.fixture(scope="session")
 def model(wan):
     """A tiny text-to-video Wan in fp32; tests leave it as they found it."""
     return wan.random_wan()

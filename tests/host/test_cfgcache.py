@@ -116,22 +116,12 @@ class TestTimedNegatives:
 METHODS = ("FBCache", "TeaCache", "MagCache", "TaylorSeer", "AdaCache", "CustomCache", "EasyCache")
 
 
-def with_method(caching, name, model, level):
-    """The model with a method that reuses two in a row, whatever it sees."""
-    chosen = {"level": level, "max_consecutive_skips": 2, "warmup_steps": 2}
-    if name == "FBCache":
-        return caching.cached(model, 1.0, **chosen)
-    if name in caching.STATIC:
-        return caching.with_policies(model, caching.static(name), **chosen)
-    return caching.applied(name, model, **chosen)
-
-
 @pytest.mark.parametrize("level", ["output", "hidden"])
 @pytest.mark.parametrize("name", METHODS)
 def test_it_works_with_every_step_method(
     wan, model, guided, caching, traces, part, name, level
 ):
-    cached = with_method(caching, name, model, level)
+    cached = caching.with_method(name, model, level)
     chosen = part("nodes.host.keys").config_of(cached.model_options).options
     watched, calls = caching.seeing(guided(cached, 3, **vars(chosen)))
     wan.sample(watched, STEPS)

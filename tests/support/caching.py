@@ -101,6 +101,16 @@ def applied(name, model, reuses=True, level="output", widgets=None, **options):
     return execute(node, model=model, preset="custom", options=chosen, **numbers)[0]
 
 
+def with_method(name, model, level):
+    """The model with a method that reuses two in a row, whatever it sees."""
+    chosen = {"level": level, "max_consecutive_skips": 2, "warmup_steps": 2}
+    if name == "FBCache":
+        return cached(model, 1.0, **chosen)
+    if name in STATIC:
+        return with_policies(model, static(name), **chosen)
+    return applied(name, model, **chosen)
+
+
 def seeing(model):
     """A clone, and a list of its model calls in order.
 

@@ -2,7 +2,8 @@
 
 Only numbers: no tensors, and nothing of the pack. The reference of a group of branches is the
 feature of its deciding branch when that was last computed; skips in a row are evaluations in which
-that branch was reused; a branch can be reused if it was computed when its group last was.
+that branch was reused; a branch can be reused if it was computed when its group last was. A group
+that was in neither the last evaluation nor the last step has forgotten everything.
 """
 
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class GroupMemory:
     mean: float | None = None
     skipped: int = 0
     computed_at: int = -1
+    present: tuple = (0, 0)
 
 
 @dataclass
@@ -55,6 +57,7 @@ class NaiveFBCache:
     def evaluate(self, index, calls, sigma):
         """One evaluation: its calls decide in order."""
         seen, votes, out = {}, {}, []
+        self.forget_the_absent(index, self.step_of(sigma))
         for rows in calls:
             keyed = []
             for r in rows:
@@ -83,7 +86,17 @@ class NaiveFBCache:
             memory.skipped = memory.skipped + 1 if reuse else 0
             if not reuse:
                 memory.computed_at, memory.reference = index, (r.feature, r.tokens)
+        for _, group, _ in keyed:
+            self.groups[group].present = (index, self.step_of(sigma))
         return [self.values[key][2] for key, _, _ in keyed]
+
+    def forget_the_absent(self, index, step):
+        """What was kept of a group that has missed an evaluation and a step."""
+        for group, memory in self.groups.items():
+            if index - memory.present[0] > 1 and step - memory.present[1] > 1:
+                memory.reference, memory.mean, memory.computed_at = None, None, -1
+                ours = [key for key in self.values if group in (key, key[0])]
+                self.values = {k: v for k, v in self.values.items() if k not in ours}
 
     def vote(self, group, key, r, sigma):
         """Whether the deciding branch's feature and the guards allow a reuse."""
@@ -101,15 +114,15 @@ class NaiveFBCache:
 
     def allowed(self, sigma, skipped):
         """The guards: window, warm-up, last steps, skips in a row."""
-        n = self.numbers
-        steps = len(n.sigmas) - 1
-        step = 0
-        for i in range(steps):
-            if n.sigmas[i] >= sigma * 0.9999:
-                step = i
+        n, step, steps = self.numbers, self.step_of(sigma), len(self.numbers.sigmas) - 1
         inside = n.start_percent <= 1 - sigma < n.end_percent
         steady = n.warmup <= step < steps - n.last
         return inside and steady and (n.most is None or skipped < n.most)
+
+    def step_of(self, sigma):
+        """The step that starts at this noise level, or holds it."""
+        steps = range(len(self.numbers.sigmas) - 1)
+        return max([i for i in steps if self.numbers.sigmas[i] >= sigma * 0.9999], default=0)
 
     def usable(self, group, key, r):
         """Whether this branch has a value as new as its group's last computed evaluation."""
