@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
 from itertools import takewhile
 from math import isfinite
 from typing import Any
@@ -214,11 +215,9 @@ class Trace:
 
 
 def plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields as JSON can hold them: None for what is not a finite number."""
-    return {
-        name: None if isinstance(value, float) and not isfinite(value) else value
-        for name, value in fields.items()
-    }
+    """Fields as JSON can hold them: words as text, None for what is not a finite number."""
+    words = {k: v.value if isinstance(v, Enum) else v for k, v in fields.items()}
+    return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in words.items()}
 
 
 def percentiles(ascending: list[float]) -> dict[str, float]:

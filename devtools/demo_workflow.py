@@ -8,7 +8,8 @@ from .client import ComfyClient, Json
 
 MODEL = "tiny_wan.safetensors"
 APPLY = "WanStepCache_FBCache"
-CACHE, SAMPLER, SAVE = "cache", "sampler", "save"
+REPORT_NODE = "WanStepCache_Report"
+CACHE, SAMPLER, SAVE, REPORT = "cache", "sampler", "save", "report"
 WIDTH = HEIGHT = 128
 FRAMES = 17
 STEPS, CFG, SHIFT = 30, 5.0, 5.0
@@ -16,7 +17,7 @@ FPS = 8.0
 
 
 def workflow(client: ComfyClient, text: str, seed: int, *, cached: bool, steps: int) -> Json:
-    """One render of `text`; with `cached` the pack's node sits before the sampler."""
+    """One render of `text`; with `cached` the pack's nodes are before and behind the sampler."""
     model = CACHE if cached else "shift"
     size = {"width": WIDTH, "height": HEIGHT, "length": FRAMES, "batch_size": 1}
     nodes = {
@@ -31,6 +32,7 @@ def workflow(client: ComfyClient, text: str, seed: int, *, cached: bool, steps: 
     }
     if cached:
         nodes[CACHE] = _apply(client)
+        nodes[REPORT] = _node(REPORT_NODE, latent=[SAMPLER, 0], model=[CACHE, 0])
     return nodes
 
 

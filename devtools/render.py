@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 
 from .client import Json
-from .demo_workflow import SAMPLER, SAVE, STEPS, workflow
+from .demo_workflow import REPORT, SAMPLER, SAVE, STEPS, workflow
 from .errors import DevError
 from .events import EventReader
 from .server import ComfyServer
@@ -15,11 +15,15 @@ from .server import ComfyServer
 
 @dataclass(frozen=True)
 class Clip:
-    """One render: the file as written, the time of its sampler, and its trace if cached."""
+    """One render: the file as written, and the time of its sampler.
+
+    If it was cached, its trace, and the picture that Step Cache Report made of it.
+    """
 
     data: bytes
     seconds: float
-    trace: Json | None
+    trace: Json | None = None
+    timeline: bytes = b""
 
 
 class Renderer:
@@ -38,7 +42,10 @@ class Renderer:
             events.wait_for_end(prompt_id)
             seconds = events.node_seconds(prompt_id)[SAMPLER]
         data = self.server.view(**outputs[SAVE]["images"][0])
-        return Clip(data, seconds, read_trace(self.server, prompt_id) if cached else None)
+        if not cached:
+            return Clip(data, seconds)
+        timeline = self.server.view(**outputs[REPORT]["images"][0])
+        return Clip(data, seconds, read_trace(self.server, prompt_id), timeline)
 
 
 def read_trace(server: ComfyServer, prompt_id: str) -> Json:

@@ -227,6 +227,30 @@ SNAPSHOT = {
         ],
         "outputs": [("options", "WANSTEPCACHE_OPTIONS")],
     },
+    "WanStepCache_Report": {
+        "display_name": "Step Cache Report",
+        "inputs": [("latent", "required", "LATENT", {}), MODEL],
+        "outputs": [
+            ("latent", "LATENT"), ("timeline", "IMAGE"), ("summary", "STRING"), ("json", "STRING"),
+        ],
+        "output_node": True,
+    },
+    "WanStepCache_Compare": {
+        "display_name": "Step Cache Compare",
+        "inputs": [
+            ("reference", "required", "IMAGE", {}),
+            ("candidate", "required", "IMAGE", {}),
+            (
+                "heat_map_range", "optional", "FLOAT",
+                {"default": 0.1, "min": 0.001, "max": 1.0, "advanced": True},
+            ),
+        ],
+        "outputs": [
+            ("side_by_side", "IMAGE"), ("heat_map", "IMAGE"), ("psnr", "FLOAT"), ("ssim", "FLOAT"),
+            ("temporal_difference_error", "FLOAT"), ("summary", "STRING"), ("json", "STRING"),
+        ],
+        "output_node": True,
+    },
 }  # fmt: skip
 HIDDEN = {"unique_id": ["UNIQUE_ID"], "prompt": ["PROMPT"]}
 PROMISED = ("default", "min", "max", "options", "advanced")
@@ -255,7 +279,8 @@ def test_a_node_is_what_saved_workflows_know(nodes, node_id):
     assert outputs == promised["outputs"], CHANGED
     assert node["display_name"] == promised["display_name"]
     assert node["category"] == CATEGORY
-    assert not (node["deprecated"] or node["experimental"] or node["output_node"])
+    assert node["output_node"] is promised.get("output_node", False)
+    assert not (node["deprecated"] or node["experimental"])
 
 
 def test_every_apply_node_takes_both_experts_and_options_and_knows_itself(nodes):
@@ -264,6 +289,14 @@ def test_every_apply_node_takes_both_experts_and_options_and_knows_itself(nodes)
             assert set(node["input"]["optional"]) >= {"low_noise_model", "options"}, name
             assert node["output"] == ["MODEL", "MODEL"], name
             assert node["input"]["hidden"] == HIDDEN, name
+
+
+def test_nodes_that_show_something_run_with_nothing_behind_them(nodes):
+    """And know the workflow, which the host writes into their pictures."""
+    shown = {name for name, node in nodes.items() if node["output_node"]}
+    assert shown == {"WanStepCache_Report", "WanStepCache_Compare"}
+    for name in shown:
+        assert set(nodes[name]["input"]["hidden"]) == {*HIDDEN, "extra_pnginfo"}, name
 
 
 def every_input(nodes):

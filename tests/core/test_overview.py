@@ -23,7 +23,7 @@ REUSED = replace(FIRST, action=Action.REUSE, reason=Reason.BELOW_THRESHOLD, meth
 def trace(records, model="Wan 2.2 T2V A14B high noise", **more):
     records = [replace(one, evaluation=i, step=i) for i, one in enumerate(records)]
     made = Trace(model, "output", [METHOD], len(records), "hold", records=records, **more)
-    return json.loads(json.dumps(made.as_json()))
+    return made.as_json()
 
 
 HIGH = trace([FIRST, WARM, WARM, REUSED, ABOVE, REUSED], seconds=6.0, peak_bytes=3 * 2**20)

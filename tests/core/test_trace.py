@@ -187,6 +187,17 @@ def test_a_trace_survives_json_word_for_word():
     }
 
 
+def test_json_is_made_of_plain_values_before_it_is_written():
+    """Whoever reads it in the same process gets words too, and no enum that prints as one."""
+
+    def kinds(value):
+        inner = value.values() if type(value) is dict else value if type(value) is list else ()
+        return {type(value)}.union(*map(kinds, inner))
+
+    plain = {dict, list, str, int, float, type(None)}
+    assert kinds(trace(*ROUND_TRIP).as_json()) <= plain
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("name", ["metric", "sigma"])
 def test_json_holds_no_number_that_json_cannot_hold(name, number):

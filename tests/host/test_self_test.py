@@ -96,4 +96,6 @@ def test_nodes_without_what_they_need_change_nothing(wan, model, crippled, caplo
             (unchanged, _) = execute(node, model=model, low_noise_model=None)
             assert unchanged is model
             assert "nothing is cached" in caplog.text
+        latent, _, text, _ = execute(nodes.StepCacheReport, latent={}, model=model)
+        assert latent == {} and "nothing is cached" in text
         assert torch.equal(plain, wan.sample(unchanged))
