@@ -8,8 +8,8 @@ from typing import Any
 from .graph import Column, Frame, ModelFile, Node, Out
 
 POSITIVE, NEGATIVE, OURS = ("#232", "#353"), ("#322", "#533"), ("#323", "#535")
-STATUS, DRAWN = 220, 460
-"""Room for the timeline of an Apply node, and for what it says after a run; for a picture too."""
+STATUS = 220
+"""Room for the timeline of an Apply node, and for what it says after a run."""
 
 PICTURE = "example.png"
 """The one picture that every ComfyUI has in its input folder."""

@@ -74,6 +74,19 @@ def test_it_shows_what_its_title_says(path, saved):
             assert node["widgets_values"][widgets.index("preset")] == "balanced"
 
 
+def test_the_comparison_samples_twice_with_nothing_but_the_model_changed():
+    saved = json.loads((FOLDER / "With and without cache - Compare.json").read_text("utf-8"))
+    sources = {link[0]: link[1:3] for link in saved["links"]}
+    without, with_cache = (node for node in saved["nodes"] if node["type"] == "KSampler")
+    fed = [
+        {given["name"]: sources.get(given["link"]) for given in node["inputs"]}
+        for node in (without, with_cache)
+    ]
+    assert {name for name in fed[0] if fed[0][name] != fed[1][name]} == {"model"}
+    assert fed[0]["seed"] is not None
+    assert without["widgets_values"] == with_cache["widgets_values"]
+
+
 def test_the_picture_opens_and_has_the_shape_of_a_card(path):
     file = path.with_suffix(".jpg")
     with Image.open(file) as picture:

@@ -32,14 +32,18 @@ by ComfyUI and not made again.
 """
 
 SEED, WITHOUT, WITH = Out("seed"), "without", "with"
+WIDE = 620
+REPORT_ROOM, COMPARE_ROOM = 460, 690
+"""For the pictures that the nodes show."""
+
 APPLY = parts.ours("cache", "WanStepCache_EasyCache", model=Out(one_model.SHIFT), preset="balanced")
 REPORT = parts.ours(
-    "report", "WanStepCache_Report", parts.DRAWN, latent=Out(WITH), model=Out("cache")
+    "report", "WanStepCache_Report", REPORT_ROOM, latent=Out(WITH), model=Out("cache")
 )
 COMPARE = parts.ours(
     "compare",
     "WanStepCache_Compare",
-    parts.DRAWN,
+    COMPARE_ROOM,
     reference=Out(f"decode_{WITHOUT}"),
     candidate=Out(f"decode_{WITH}"),
 )
@@ -63,13 +67,13 @@ def _prompt() -> Frame:
 def _sample() -> Frame:
     samplers = _sampler(WITHOUT, one_model.SHIFT), _sampler(WITH, "cache")
     shown = _decode(WITHOUT, WITHOUT), REPORT, _decode(WITH, "report")
-    return Frame("Sample twice", (Column(320, samplers), Column(560, shown)))
+    return Frame("Sample twice", (Column(320, samplers), Column(WIDE, shown)))
 
 
 def _compare() -> Frame:
     heat = Node("heat", "PreviewImage", {"images": Out("compare", 1)}, "Heat Map", height=300)
     video = parts.save(Out("compare"), "video/with_and_without")
-    return Frame("Compare", (Column(560, (COMPARE,)), Column(420, (*video, heat))))
+    return Frame("Compare", (Column(WIDE, (COMPARE,)), Column(420, (*video, heat))))
 
 
 def _workflow() -> Workflow:
