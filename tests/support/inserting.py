@@ -2,8 +2,11 @@
 
 from copy import deepcopy
 
+from devtools.demo_workflow import defaults
+
 SAMPLES = ("LATENT", "GUIDER")
 """What comes out of a node that samples with a model, or gets one ready to."""
+OPTIONS = "WanStepCache_Options"
 NOT_APPLIED = ("WanStepCache_MagCacheCalibrate",)
 EXPERTS = ("high", "low")
 
@@ -59,14 +62,18 @@ def insert(prompt, object_info, kind, links, widgets):
         for name, value in node["inputs"].items():
             if isinstance(value, list) and tuple(value) in outputs:
                 node["inputs"][name] = outputs[tuple(value)]
-    inputs = {**defaults(object_info[kind]), **widgets, **links}
+    inputs = {**defaults(object_info[kind]["input"]["required"]), **widgets, **links}
     prompt[key] = {"class_type": kind, "inputs": inputs}
 
 
-def defaults(info):
-    """The widgets of a new node."""
-    required = info["input"]["required"]
-    return {name: spec[1]["default"] for name, spec in required.items() if "default" in spec[1]}
+def with_options(prompt, object_info, **widgets):
+    """The prompt with one Step Cache Options for all of its Apply nodes."""
+    prompt = deepcopy(prompt)
+    for node in prompt.values():
+        if node["class_type"] in apply_nodes(object_info):
+            node["inputs"]["options"] = [OPTIONS, 0]
+    inputs = {**defaults(object_info[OPTIONS]["input"]["required"]), **widgets}
+    return {**prompt, OPTIONS: {"class_type": OPTIONS, "inputs": inputs}}
 
 
 def pairs(prompt, object_info):
