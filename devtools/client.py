@@ -76,11 +76,16 @@ class ComfyClient:
 
     def queue(self, prompt: Json, client_id: str | None = None, **extra: Any) -> str:
         """Queues a workflow in API format and gives its prompt id."""
+        return str(self.submit(prompt, client_id, **extra)["prompt_id"])
+
+    def submit(self, prompt: Json, client_id: str | None = None, **extra: Any) -> Json:
+        """Queues a workflow and gives the reply: `node_errors` names outputs that are left out."""
         body = {"prompt": prompt, "client_id": client_id or uuid.uuid4().hex, **extra}
         try:
-            return str(self.post_json("/prompt", body)["prompt_id"])
+            reply: Json = self.post_json("/prompt", body)
         except HTTPError as error:
             raise PromptRejected(_decoded(error)) from None
+        return reply
 
     def wait(self, prompt_id: str, timeout: float = 600.0) -> Json:
         """The history entry of a workflow once it is done; an error if it failed."""

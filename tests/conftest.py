@@ -1,5 +1,6 @@
-"""Paths, the pack's root last so that the host's own modules win; the server of the suite."""
+"""Paths, the pack's root last so that the host's own modules win; what every folder needs."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -17,3 +18,11 @@ def server():
 
     with ComfyServer() as running:
         yield running
+
+
+@pytest.fixture
+def tell(record_property):
+    """``tell(table, row, **cells)``: what docs/compatibility.md says if the test passes."""
+    return lambda table, row, **cells: record_property(
+        "compatibility", json.dumps([table, row, cells])
+    )

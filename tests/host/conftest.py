@@ -1,6 +1,5 @@
 """The real ComfyUI in this process."""
 
-import json
 from importlib import import_module
 
 import pytest
@@ -118,14 +117,6 @@ def run_separately(monkeypatch):
 def unalarmed(part, monkeypatch):
     """No magnitude rings the collapse alarm: random models run away under extrapolation."""
     monkeypatch.setattr(part("cache_core.alarm"), "BAND", 1e30)
-
-
-@pytest.fixture
-def tell(record_property):
-    """``tell(table, row, **cells)``: what docs/compatibility.md says if the test passes."""
-    return lambda table, row, **cells: record_property(
-        "compatibility", json.dumps([table, row, cells])
-    )
 
 
 @pytest.fixture
