@@ -11,13 +11,6 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-CHANGING = (
-    "context windows, conditions or patches of other nodes change from step to step: what was kept "
-    "of those that are gone is dropped, and new ones are computed first"
-)
-"""What to say of a run whose keys are new again and again."""
-
-
 class Recent(dict[K, V]):
     """Entries in the order of their last use: as many as two neighbouring steps have used at most.
 
@@ -31,11 +24,6 @@ class Recent(dict[K, V]):
         self.before: set[K] = set()
         self.most = 0
         self.dropped = 0
-
-    @property
-    def turned_over(self) -> bool:
-        """True once more entries were dropped than there may be."""
-        return self.dropped > self.most
 
     def step(self) -> None:
         """The sampler goes on to its next step."""
@@ -59,5 +47,3 @@ def next_step(run: Run) -> None:
     kept += [run.guidance.differences] if run.guidance else []
     for entries in kept:
         entries.step()
-    if run.store.histories.turned_over:
-        run.trace.note(CHANGING)
