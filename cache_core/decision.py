@@ -26,6 +26,7 @@ class Reason(str, Enum):
     INTERVAL = "interval over"
     LEARNING = "too little known yet"
     FEW_STEPS = "too few steps"
+    ADAPTIVE = "adaptive sampler"
     NO_METHOD = "no step method"
     MASK = "step mask"
     JOINED = "batched with a computed branch"

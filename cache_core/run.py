@@ -13,12 +13,12 @@ from .alarm import Alarm
 from .branches import Evaluation, Group
 from .config import CacheConfig
 from .decision import Decision, Reason, compute
-from .few_steps import too_few
 from .forecast import Forecast
 from .forecast_choice import forecast_for
 from .guards import guards_of
 from .guidance import guidance_of
 from .identity import RunFacts
+from .idle import why_idle
 from .in_force import trace_of
 from .keeping import Keeping
 from .masks import placed
@@ -87,13 +87,13 @@ class Run:
         self.groups: dict[Hashable, Group] = {}
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
-        self.course = Course(schedule)
+        self.course = Course(schedule, self.facts.stages)
         self.guidance = guidance_of(resolved, config.options, schedule, self.facts, *where[1:])
         self.trace = trace_of(self, identity.label, keeping)
         going_on = f"goes on after {before} steps of the same expert" if before else ""
         self.trace.notes += [note for note in (going_on, mask.note) if note]
         self.alarm = Alarm()
-        self.idle = self._idles()
+        self.idle = why_idle(self)
 
     @property
     def behind_block_0(self) -> bool:
@@ -149,7 +149,7 @@ class Run:
 
     def locate(self, evaluation: Evaluation, sigma: float) -> Position:
         """Fix where ``evaluation`` stands, its sigma being read."""
-        return self._at(evaluation, Position(evaluation.index, self.schedule.step_of(sigma), sigma))
+        return self._at(evaluation, self.course.locate(evaluation.index, sigma))
 
     def position(self, evaluation: Evaluation) -> Position:
         """Where ``evaluation`` stands; a device sync if its steps are not counted or read yet."""
@@ -219,16 +219,6 @@ class Run:
         else:
             self.trace.failed(error)
         self.forget()
-
-    def _idles(self) -> Reason | None:
-        """Why no step is ever reused; None where steps may be."""
-        few, wish = too_few(self.facts), self.config.options.on_few_steps
-        if few is not None and wish != "allow":
-            self.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")
-        if few is None or wish != "off":
-            return None if self.policies else Reason.NO_METHOD
-        self.guidance = None
-        return Reason.FEW_STEPS
 
     def _vote(
         self, group: Group, which: int, position: Position, distance: float | None
