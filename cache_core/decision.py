@@ -26,6 +26,7 @@ class Reason(str, Enum):
     INTERVAL = "interval over"
     LEARNING = "too little known yet"
     FEW_STEPS = "too few steps"
+    ADAPTIVE = "adaptive sampler"
     NO_METHOD = "no step method"
     FRAME_BY_FRAME = "frame by frame"
     COMPILED = "model compiled whole"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import sqrt
 
+from .schedule import Stage
 from .variants import PUBLISHED, Variant
 from .vocabulary import Size
 
@@ -39,12 +40,13 @@ class RunFacts:
 
     first_sigma, last_sigma: where the run starts and ends. steps: of the whole schedule that the
     run is a part of. height, width: of the frames, in pixels. cfg: the guidance scale. counted:
-    the sampler is known to evaluate the model once a step. corrects: it is one whose steps add up
-    the model's velocity, so that what a reused step got wrong can be made good later. renoises:
-    it adds fresh noise between steps. autoregressive: it makes the video a few frames at a time,
-    from what the model remembers of those before. before: steps that earlier samplings made of the
-    part of the schedule that this one goes on with, see ``continuing.py``. rival: another cache
-    that is on the model, by name.
+    the sampler is known to evaluate the model once a step. stages: the evaluations of one that is
+    known to make several, empty for others. adaptive: it chooses its steps by comparing what the
+    model returns. corrects: it is one whose steps add up the model's velocity, so that what a
+    reused step got wrong can be made good later. renoises: it adds fresh noise between steps.
+    autoregressive: it makes the video a few frames at a time, from what the model remembers of
+    those before. before: steps that earlier samplings made of the part of the schedule that this
+    one goes on with, see ``continuing.py``. rival: another cache that is on the model, by name.
     """
 
     first_sigma: float = 1.0
@@ -54,6 +56,8 @@ class RunFacts:
     width: int | None = None
     cfg: float | None = None
     counted: bool = False
+    stages: tuple[Stage, ...] = ()
+    adaptive: bool = False
     corrects: bool = False
     renoises: bool = False
     autoregressive: bool = False

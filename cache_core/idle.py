@@ -20,11 +20,12 @@ FRAME_BY_FRAME = (
     "ar_video samples a few frames at a time, and each from what the model remembers of those "
     "before; a reused step would leave a gap in that: every step is computed"
 )
+ADAPTIVE = "this sampler chooses its steps by comparing results: everything is computed"
 
 
 def idle_from_start(run: Run) -> Reason | None:
     """Why no step of ``run`` is ever reused, noted in its trace; None where steps may be."""
-    reason = _frame_by_frame(run) or _rival(run) or _few_steps(run)
+    reason = _frame_by_frame(run) or _rival(run) or _adaptive(run) or _few_steps(run)
     if reason:
         run.guidance = None
     return reason or (None if run.policies else Reason.NO_METHOD)
@@ -46,6 +47,13 @@ def _rival(run: Run) -> Reason | None:
     log.warning("Wan Step Cache: %s", told)
     run.trace.note(told)
     return Reason.RIVAL
+
+
+def _adaptive(run: Run) -> Reason | None:
+    if not run.facts.adaptive:
+        return None
+    run.trace.note(ADAPTIVE)
+    return Reason.ADAPTIVE
 
 
 def _few_steps(run: Run) -> Reason | None:

@@ -14,7 +14,7 @@ from .votes import foresee
 if TYPE_CHECKING:
     from .run import Run
 
-ONE_EACH = "planned for one evaluation a step; where this sampler makes more, each is decided alone"
+UNKNOWN = "planned for one evaluation a step; if this sampler makes more, each is decided by itself"
 
 
 def plan(run: Run, which: int, policy: Static, outlook: Outlook) -> None:
@@ -24,10 +24,12 @@ def plan(run: Run, which: int, policy: Static, outlook: Outlook) -> None:
         policy = run.policies[which] = Unanimous(policy, table)
         table = policy.timetable(outlook)
     run.timetables[which] = table
-    letters = foresee(policy, run.guards[which], outlook.sigmas, table.rows[0])
+    expected = run.course.expected()
+    letters = foresee(policy, run.guards[which], outlook.sigmas, table.rows[0], expected)
     run.trace.plans(which, letters, table.notes)
-    if not run.facts.counted and ONE_EACH not in run.trace.notes:
-        run.trace.note(ONE_EACH)
+    known = run.facts.counted or run.facts.stages
+    if not known and UNKNOWN not in run.trace.notes:
+        run.trace.note(UNKNOWN)
 
 
 def distance(run: Run, group: Group, which: int, position: Position, branch: int) -> float | None:

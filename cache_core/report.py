@@ -23,7 +23,7 @@ def summary_line(trace: Trace) -> str:
 def plan_line(trace: Trace) -> str:
     """One line for the log before the first step: what the static methods will do."""
     plans = " + ".join(
-        f"{method.method} {method.preset} {plan_text(method.plan)}"
+        f"{method.method} {method.preset} {plan_text(method.plan, trace.steps)}"
         for method in trace.methods
         if method.plan is not None
     )
@@ -44,10 +44,14 @@ def costs_text(trace: Trace) -> str:
     return f"{own} at {trace.level} level ({', '.join(others)})"
 
 
-def plan_text(plan: str) -> str:
-    """A plan in words: how much it computes, and which steps, counted from 1."""
-    computed = [step for step, letter in enumerate(plan, 1) if letter == "C"]
-    return f"computes {len(computed)} of {len(plan)} steps: {ranges(computed)}"
+def plan_text(plan: str, steps: int) -> str:
+    """A plan in words: how much it computes, and which steps, counted from 1.
+
+    Evaluations, where the sampler is known to make more of them than ``steps``.
+    """
+    computed = [number for number, letter in enumerate(plan, 1) if letter == "C"]
+    what = "steps" if len(plan) == steps else f"evaluations in {steps} steps"
+    return f"computes {len(computed)} of {len(plan)} {what}: {ranges(computed)}"
 
 
 def ranges(numbers: list[int]) -> str:

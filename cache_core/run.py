@@ -93,7 +93,7 @@ class Run:
         self.passes = Passes()
         self.evaluation: Evaluation | None = None
         self.evaluations = 0
-        self.course = Course(schedule)
+        self.course = Course(schedule, self.facts.stages)
         self.company = Company()
         self.guidance = guidance_of(resolved, config.options, schedule, self.facts, *where[1:])
         self.trace = trace_of(self, identity.label, keeping)
@@ -158,7 +158,7 @@ class Run:
 
     def locate(self, evaluation: Evaluation, sigma: float) -> Position:
         """Fix where ``evaluation`` stands, its sigma being read."""
-        return self._at(evaluation, Position(evaluation.index, self.schedule.step_of(sigma), sigma))
+        return self._at(evaluation, self.course.locate(evaluation.index, sigma))
 
     def position(self, evaluation: Evaluation) -> Position:
         """Where ``evaluation`` stands; a device sync if its steps are not counted or read yet."""

@@ -65,7 +65,7 @@ class MethodInForce:
 
     numbers: policy and guards in words; settings: the policy's fields by name; node: the graph
     node that shows this method's results, None outside a graph. plan: of a static method, C
-    (computed) or R (reused) for every step, None before it is known. notes: what was assumed.
+    (computed) or R (reused) for every evaluation, None before it is known. notes: what was assumed.
     """
 
     method: str

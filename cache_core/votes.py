@@ -59,16 +59,23 @@ def masked(decision: Decision, letter: str, leader: str) -> Decision:
 
 
 def foresee(
-    policy: Policy, guards: Guards, sigmas: Sequence[float], distances: Sequence[float]
+    policy: Policy,
+    guards: Guards,
+    sigmas: Sequence[float],
+    distances: Sequence[float],
+    expected: Sequence[Position] = (),
 ) -> str:
-    """A static method's plan for a run of its own: C (computed) or R (reused) for every step."""
+    """A static method's plan for a run of its own: C (computed) or R (reused) for every evaluation.
+
+    expected: where they are; by default there is one at the start of every step.
+    """
     state, plan = policy.start(), ""
-    for step, sigma in enumerate(sigmas):
+    for at in expected or [Position(step, step, sigma) for step, sigma in enumerate(sigmas)]:
         skips = len(plan) - len(plan.rstrip("R"))
-        forbidden = guards.forbids(Position(step, step, sigma), len(sigmas), skips)
-        distance = distances[step] if step else None
+        forbidden = guards.forbids(at, len(sigmas), skips)
+        distance = distances[at.step] if at.step else None
         decision, state = vote(policy, state, distance, forbidden, Reason.FIRST)
-        decision = masked(decision, guards.letter(step), policy.name)
+        decision = masked(decision, guards.letter(at.step), policy.name)
         plan += "R" if decision.reuses else "C"
         state = state if decision.reuses else policy.computed(state, Seen())
     return plan

@@ -22,7 +22,7 @@ HERMITE_SCALE = 0.5
 def abscissa(axis: TimeAxis, position: Position) -> float:
     """Where a position lies on a time axis: its step, its sigma, or log((1 - sigma) / sigma)."""
     if axis == "step":
-        return float(position.step)
+        return position.step + position.ahead
     if axis == "sigma":
         return position.sigma
     inside = min(max(position.sigma, NEAREST_END), 1 - NEAREST_END)

@@ -8,23 +8,7 @@ from typing import Any
 from ...cache_core import RunFacts
 from ...cache_core.identity import percent_of
 from .keys import RIVAL_KEY
-
-ONE_EVALUATION = frozenset(
-    f"sample_{name}"
-    for name in (
-        *("euler", "euler_cfg_pp", "euler_ancestral", "euler_ancestral_cfg_pp", "lms", "ddpm"),
-        *("dpmpp_2m", "dpmpp_2m_cfg_pp", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "dpmpp_2m_sde_heun"),
-        *("dpmpp_2m_sde_heun_gpu", "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "lcm", "ipndm", "ipndm_v"),
-        *("deis", "res_multistep", "res_multistep_cfg_pp", "res_multistep_ancestral"),
-        *("res_multistep_ancestral_cfg_pp", "gradient_estimation", "gradient_estimation_cfg_pp"),
-        *("er_sde", "sa_solver", "unipc", "unipc_bh2"),
-    )
-)
-"""Functions of the host's samplers that evaluate the model once a step, at the step's sigma.
-
-Their steps are counted; those of all others are found by reading the sigma, a wait for the device.
-"""
-
+from .samplers import ADAPTIVE, ONE_EVALUATION, sampler_name, stages_of
 
 ADDS_UP = frozenset({"sample_euler", "sample_dpmpp_2m", "sample_res_multistep"})
 """Functions of the host's samplers that add up the model's velocity times the step, or do nearly.
@@ -54,6 +38,7 @@ FRAME_BY_FRAME = "sample_ar_video"
 def facts_of(guider: Any, sampler: Any, sigmas: Sequence[float], latent: Any) -> RunFacts:
     """The facts of one sampling, from the arguments of the host's OUTER_SAMPLE."""
     sampling = guider.model_patcher.get_model_object("model_sampling")
+    name = sampler_name(sampler)
     scale = getattr(guider.model_patcher.model.latent_format, "spacial_downscale_ratio", 8)
     return RunFacts(
         first_sigma=sigmas[0],
@@ -61,24 +46,33 @@ def facts_of(guider: Any, sampler: Any, sigmas: Sequence[float], latent: Any) ->
         steps=whole_steps(sigmas, sampling.percent_to_sigma),
         height=latent.shape[-2] * scale,
         width=latent.shape[-1] * scale,
-        cfg=getattr(guider, "cfg", None),
-        counted=sampler_name(sampler) in ONE_EVALUATION,
-        corrects=sampler_name(sampler) in ADDS_UP,
-        renoises=sampler_name(sampler) in ADDS_NOISE,
-        autoregressive=sampler_name(sampler) == FRAME_BY_FRAME,
+        cfg=guidance_scale(guider, name),
+        counted=name in ONE_EVALUATION,
+        stages=stages_of(sampler, sigmas),
+        adaptive=name in ADAPTIVE,
+        corrects=name in ADDS_UP,
+        renoises=name in ADDS_NOISE,
+        autoregressive=name == FRAME_BY_FRAME,
         rival=rival_of(guider.model_options),
     )
+
+
+def guidance_scale(guider: Any, sampler: str) -> float | None:
+    """The CFG, None where the guider has more to weigh than two conditions.
+
+    At CFG 1 the host leaves uncond out; where something asked for it all the same, as samplers of
+    the CFG++ kind do, the run is none without guidance, and its scale says nothing.
+    """
+    cfg = getattr(guider, "cfg", None)
+    several = set(getattr(guider, "conds", ())) - {"positive", "negative"}
+    kept = guider.model_options.get("disable_cfg1_optimization") or sampler.endswith("_cfg_pp")
+    return None if several or (cfg == 1 and kept) else cfg
 
 
 def rival_of(model_options: dict[str, Any]) -> str | None:
     """The name of a cache of the host's own on the model, None without one."""
     found = model_options.get("transformer_options", {}).get(RIVAL_KEY)
     return None if found is None else getattr(found, "name", "EasyCache")
-
-
-def sampler_name(sampler: Any) -> str:
-    """The name of a sampler's function, which the host's own are known by."""
-    return getattr(getattr(sampler, "sampler_function", None), "__name__", type(sampler).__name__)
 
 
 def whole_steps(sigmas: Sequence[float], percent_to_sigma: Any) -> float | None:

@@ -57,7 +57,8 @@ def announce(trace: Trace) -> None:
         log.info("Wan Step Cache: %s", plan_line(trace))
     for method in trace.methods:
         if method.plan is not None:
-            show("\n".join(filter(None, (plan_text(method.plan), costs_text(trace)))), method.node)
+            words = plan_text(method.plan, trace.steps), costs_text(trace)
+            show("\n".join(filter(None, words)), method.node)
 
 
 def show(text: str, node: str | None) -> None:

@@ -519,7 +519,7 @@ def test_ranges_can_be_read_back(numbers):
     ],
 )
 def test_plans_in_words_count_from_1(told, words):
-    assert plan_text(told) == words
+    assert plan_text(told, len(told)) == words
 
 
 def test_the_line_before_the_first_step_has_the_model_the_plans_and_what_was_noted():
