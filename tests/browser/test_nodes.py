@@ -7,7 +7,8 @@ from checkout import ROOT
 
 pytestmark = pytest.mark.server
 PACK = "custom_nodes.wan-step-cache"
-EXAMPLES = sorted((ROOT / "example_workflows").glob("*.json"))
+FOLDERS = (ROOT, ROOT / "tests" / "assets" / "tiny_wan")
+EXAMPLES = sorted(p for root in FOLDERS for p in (root / "example_workflows").glob("*.json"))
 SOCKETS = ("MODEL", "LATENT", "IMAGE", "WANSTEPCACHE_OPTIONS")
 
 
