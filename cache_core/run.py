@@ -231,4 +231,3 @@ class Run:
             policy, group.states[which], distance, forbidden, unknown
         )
         return decision
-
