@@ -1,5 +1,6 @@
 """TeaCache and MagCache know their plan beforehand: exact, free to follow, and leaving nothing."""
 
+import logging
 from importlib import import_module
 
 import pytest
@@ -369,14 +370,17 @@ def test_an_error_in_the_middle_leaves_nothing(
 
 @pytest.mark.parametrize("name", STATIC)
 @pytest.mark.parametrize("sampler", ["heun", "dpm_2"])
-def test_a_plan_says_that_a_step_may_have_several_decisions(
-    wan, caching, model, traces, name, sampler
+def test_a_plan_counts_evaluations_where_a_step_has_several(
+    wan, caching, model, traces, caplog, name, sampler
 ):
     cached = caching.with_policies(model, caching.static(name), warmup_steps=2)
-    wan.sample(cached, 12, sampler=sampler)
-    assert "more, each is decided alone" in traces[0].notes[0]
-    wan.sample(cached, 12)
-    assert traces[1].notes == []
+    with caplog.at_level(logging.INFO):
+        wan.sample(cached, 12, sampler=sampler)
+        wan.sample(cached, 12)
+    plans = [line for line in caplog.messages if " computes " in line]
+    assert " of 23 evaluations in 12 steps: 1-4" in plans[0]
+    assert " of 12 steps: 1-2" in plans[1]
+    assert traces[0].notes == traces[1].notes == []
 
 
 @pytest.mark.parametrize("name", STATIC)
