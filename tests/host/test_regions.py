@@ -8,6 +8,7 @@ KINDS = {
     "two prompts": ("combined", 3),
     "prompts of different length": ("unlike", 3),
     "halves by area": ("halves", 5),
+    "one area alone": ("alone", 3),
     "an area within the picture": ("inset", 4),
     "areas that overlap": ("crossing", 7),
     "halves by mask": ("masked", 3),

@@ -41,6 +41,11 @@ def halves():
     return areas((1.0, 0.5, 0.0, 0.0), (1.0, 0.5, 0.0, 0.5))
 
 
+def alone():
+    """A prompt for the left half, and none for the rest."""
+    return areas((1.0, 0.5, 0.0, 0.0))
+
+
 def inset():
     """A prompt for the whole picture, and one for a part of it that has a shape of its own."""
     return prompt(1) + areas((0.5, 1.0, 0.25, 0.0))
