@@ -31,6 +31,19 @@ def host(tmp_path_factory):
     import_host(base=tmp_path_factory.mktemp("comfyui"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgotten(host):
+    """The host forgets models of which the tests have dropped every patcher but the first.
+
+    It follows a clone that dies to its parent, but no further, and then takes the model, which
+    lives on in the session's fixture, for a leak.
+    """
+    yield
+    management = import_module("comfy.model_management")
+    alive = [loaded for loaded in management.current_loaded_models if loaded.model is not None]
+    management.current_loaded_models[:] = alive
+
+
 @pytest.fixture(scope="session")
 def pack(host):
     """The pack, loaded as ComfyUI loads it."""
