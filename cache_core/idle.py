@@ -20,6 +20,7 @@ FRAME_BY_FRAME = (
     "ar_video samples a few frames at a time, and each from what the model remembers of those "
     "before; a reused step would leave a gap in that: every step is computed"
 )
+ALONE = "one step: the first evaluation of a sampling is always computed"
 ADAPTIVE = "this sampler chooses its steps by comparing results: everything is computed"
 
 
@@ -57,6 +58,9 @@ def _adaptive(run: Run) -> Reason | None:
 
 
 def _few_steps(run: Run) -> Reason | None:
+    if run.schedule.steps == 1:
+        run.trace.note(ALONE)
+        return Reason.FEW_STEPS
     few, wish = too_few(run.facts), run.config.options.on_few_steps
     if few is None or wish == "allow":
         return None

@@ -57,7 +57,10 @@ def entered(run: Run, model: Any, conds: Any, x: Tensor, options: dict[str, Any]
     The host makes zeros of a branch none of whose conditions is in force: they stay zeros.
     """
     guidance, evaluation = run.guidance, run.evaluation
-    if guidance is None or evaluation is None or len(conds) < 2:
+    if guidance is None or evaluation is None:
+        return None
+    first = not evaluation.computed + evaluation.reused  # later ones are passes of others
+    if len(conds) < 2 and not first:
         return None
     hindrance = hindrance_of(run, conds, options)
     if hindrance is not None:

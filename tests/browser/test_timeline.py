@@ -115,8 +115,7 @@ def test_in_a_subgraph_it_is_alive_too(tab, server):
     tab.page.wait_for_function(
         "(() => { const inner = app.graph.nodes.find((n) => n.subgraph)?.subgraph.nodes"
         ".find((n) => n.comfyClass === 'WanStepCache_FBCache');"
-        " return inner?.properties.wan_step_cache_timeline })()",
-        timeout=120_000,
+        " return inner?.properties.wan_step_cache_timeline })()"
     )
 
 

@@ -40,6 +40,7 @@ class Page:
 
     def __init__(self, browser, url, nodes2=False, light=False):
         self.context = browser.new_context(viewport=SIZE, device_scale_factor=1)
+        self.context.set_default_timeout(WAIT)
         self.page = self.context.new_page()
         self.errors = []
         self.page.on("console", self._heard)
@@ -118,7 +119,6 @@ class Page:
             "'[aria-label^=\"Step cache timeline\"]')?.getAttribute('aria-label') ?? '';"
             " return said.includes(text) && !said.includes('timeline: step') }",
             arg=text,
-            timeout=WAIT,
         )
 
     def property(self):
