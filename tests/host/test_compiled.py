@@ -15,6 +15,14 @@ def others(pack):
     return import_module("neighbours")
 
 
+@pytest.fixture
+def compiling_afresh():
+    """What was compiled for other tests is forgotten: torch gives up on code compiled too often."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
 @pytest.fixture(scope="module")
 def watching(host):
     """Counts by evaluation: ``tests/support/watching.py``."""
@@ -149,6 +157,7 @@ def test_cfg_cache_leaves_out_uncond_of_a_whole_model(wan, caching, part, watchi
 
 
 @pytest.mark.matrix
+@pytest.mark.usefixtures("compiling_afresh")
 def test_a_whole_model_is_not_calibrated_and_says_so(wan, part, watching, plain, whole, caplog):
     caplog.set_level("INFO")
     node = part("nodes.calibrate").MagCacheCalibrate
@@ -181,6 +190,7 @@ def test_a_model_compiled_as_an_object_patch_is_reused_too(wan, caching, small, 
     assert caching.actions(traces[1]) == caching.actions(traces[0])
 
 
+@pytest.mark.usefixtures("compiling_afresh")
 @pytest.mark.parametrize("level", ["output", pytest.param("hidden", marks=pytest.mark.matrix)])
 def test_compiled_blocks_are_reused_as_others_are(
     wan, caching, others, watching, small, traces, tell, level
