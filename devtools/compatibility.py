@@ -32,7 +32,9 @@ TITLES = {
     "Ways to sample": "",
     "Neighbours": "Other nodes and packs on the same model or conditioning.",
     "Official templates": "ComfyUI's own Wan workflows with an Apply node behind every model "
-    "loader: accepted by its validation, and rendered with tiny stand-ins for the models.",
+    "loader, or one for both experts: accepted by its validation, and rendered at 64 by 64 pixels, "
+    "9 frames and 20 steps with tiny stand-ins for the models. Steps are those of all samplers "
+    "together, and at CFG Cache those of the negative prompt.",
 }
 """Tables in order, and what to say of each."""
 

@@ -140,7 +140,7 @@ def test_it_renders(object_info, render, tell, name, level, prompt):
     assert {run["cache_level"] for run in runs} == {level}
     tell(TABLE, name, **{f"level {level}": f"{short(kind)}: {told(runs, kind, changed)}"})
     if any(node["class_type"] in WITHOUT_SAM3 for node in prompt.values()):
-        tell(TABLE, name, but="plain masks instead of SAM 3")
+        tell(TABLE, name, note="plain masks instead of SAM 3")
 
 
 def told(runs, kind, prompt):
@@ -172,4 +172,4 @@ def test_the_steps_of_a_distilled_template_are_all_computed(
         assert run["summary"]["branches"] == {"cond": {"computed": 2, "reused": 0}}
         assert run["notes"] == ["4 steps are fewer than 10: everything is computed"]
     assert len(runs) == 2
-    tell(TABLE, name, but="as saved, of 4 steps: all computed")
+    tell(TABLE, name, note="as saved, of 4 steps: all computed")
