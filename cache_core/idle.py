@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .run import Run
 
 ADAPTIVE = "this sampler chooses its steps by comparing results: everything is computed"
+ALONE = "one step: the first evaluation of a sampling is always computed"
 
 
 def why_idle(run: Run) -> Reason | None:
@@ -29,6 +30,9 @@ def why_idle(run: Run) -> Reason | None:
 
 
 def _few_steps(run: Run) -> Reason | None:
+    if run.schedule.steps == 1:
+        run.trace.note(ALONE)
+        return Reason.FEW_STEPS
     few, wish = too_few(run.facts), run.config.options.on_few_steps
     if few is not None and wish != "allow":
         run.trace.note(f"{few}: everything is computed" if wish == "off" else f"{few}: risky")

@@ -44,7 +44,8 @@ def entered(run: Run, model: Any, conds: Any, x: Tensor, options: dict[str, Any]
     if guidance is None or evaluation is None:
         return None
     if len(conds) != 2 or None in conds:
-        if len(conds) > 1 and NO_NEGATIVE not in run.trace.notes:
+        first = not evaluation.computed + evaluation.reused  # later ones are passes of others
+        if (first or len(conds) > 1) and NO_NEGATIVE not in run.trace.notes:
             run.trace.note(NO_NEGATIVE)
         return None
     position, window = run.position(evaluation), (id(model), window_of(options))
