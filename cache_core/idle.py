@@ -22,7 +22,6 @@ FRAME_BY_FRAME = (
 )
 ALONE = "one step: the first evaluation of a sampling is always computed"
 ADAPTIVE = "this sampler chooses its steps by comparing results: everything is computed"
-ALONE = "one step: the first evaluation of a sampling is always computed"
 
 
 def idle_from_start(run: Run) -> Reason | None:
