@@ -1,11 +1,13 @@
-/** Wan Step Cache in the browser: a timeline on every Apply node, and presets that tell the truth. */
+/** Wan Step Cache in the browser: a timeline on every Apply node. */
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { followPreset, overridden } from "./preset_widgets.js";
 import { Timeline } from "./timeline_widget.js";
 
 const EVENT = "wan_step_cache.timeline";
+const APPLY = [
+  "FBCache", "TeaCache", "MagCache", "TaylorSeer", "AdaCache", "CustomCache", "EasyCache", "CFGCache",
+].map((method) => `WanStepCache_${method}`);
 const timelines = new WeakMap();
 
 app.registerExtension({
@@ -14,9 +16,7 @@ app.registerExtension({
     api.addEventListener(EVENT, ({ detail }) => receive(detail));
   },
   nodeCreated(node) {
-    if (!(node.comfyClass in overridden)) return;
-    followPreset(node, overridden[node.comfyClass]);
-    addTimeline(node);
+    if (APPLY.includes(node.comfyClass)) addTimeline(node);
   },
   loadedGraphNode(node) {
     timelines.get(node)?.restore();

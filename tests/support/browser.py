@@ -61,9 +61,14 @@ class Page:
         }
         self.page.request.post(f"{self.url}/api/settings", data=settings)
         self.page.goto(self.url)
-        self.page.wait_for_function(
-            "window.app?.graph && app.extensions.some((e) => e.name === 'WanStepCache.Timeline')"
+        self.wait(
+            "() => window.comfyAPI?.api?.api?.clientId && window.app?.graph"
+            " && app.extensions.some((e) => e.name === 'WanStepCache.Timeline')"
         )
+
+    def wait(self, script, argument=None):
+        """Until a function's result is true, whether or not the page is being painted."""
+        self.page.wait_for_function(script, arg=argument, polling=100)
 
     def evaluate(self, script, argument=None):
         """A script's result."""
@@ -114,11 +119,11 @@ class Page:
 
     def wait_for_timeline(self, text):
         """Until the timeline says so of a run that is over."""
-        self.page.wait_for_function(
+        self.wait(
             "(text) => { const said = document.querySelector("
             "'[aria-label^=\"Step cache timeline\"]')?.getAttribute('aria-label') ?? '';"
             " return said.includes(text) && !said.includes('timeline: step') }",
-            arg=text,
+            text,
         )
 
     def property(self):
