@@ -7,7 +7,7 @@ from devtools.demo_workflow import defaults
 SAMPLES = ("LATENT", "GUIDER")
 """What comes out of a node that samples with a model, or gets one ready to."""
 OPTIONS = "WanStepCache_Options"
-NOT_APPLIED = ("WanStepCache_MagCacheCalibrate",)
+NOT_APPLIED = ("WanStepCache_MagCacheCalibrate", "WanStepCache_Report")
 EXPERTS = ("high", "low")
 
 

@@ -84,12 +84,15 @@ class Shelf:
 
 @contextmanager
 def placed(base):
-    """``put(folder, name, source)``: what it puts below ``base`` is gone in the end."""
+    """``put(folder, name, source)``: what it puts below ``base`` is gone in the end.
+
+    What the server has of its own (``example.png``) is used, and stays.
+    """
     made = []
 
     def put(folder, name, source):
         target = base / folder / name
-        if target in made:
+        if target.exists():
             return
         made.append(target)
         target.parent.mkdir(parents=True, exist_ok=True)
