@@ -135,11 +135,11 @@ class Call:
         """The call took ``seconds``; write it into the trace."""
         self.run.account()
         self.evaluation.called(self.reuses)
-        position = self._position()
+        position, seconds = self._position(), seconds / len(self.chunks)
         for chunk, decision in zip(self.chunks, self.decisions, strict=True):
             join(self.run, chunk, position)
-            share = seconds / len(self.chunks)
-            self.run.trace.add(record_of(position, chunk.label, decision, share))
+            mixed = self.run.store.history(chunk.key).mixed if decision.reuses else 0
+            self.run.trace.add(record_of(position, chunk.label, decision, seconds, mixed))
 
     def _undecided(self) -> list[Hashable]:
         return [group for group in self.groups if group not in self.evaluation.decisions]

@@ -12,7 +12,8 @@ from .trace import Record
 
 NOT_REACHED = "."
 
-def cells(records: Iterable[Record], steps: int, forecast: bool) -> dict[str, dict[str, Any]]:
+
+def cells(records: Iterable[Record], steps: int) -> dict[str, dict[str, Any]]:
     """By branch: ``row``, a letter of ``letters.py`` for every step, and ``why``, its reason.
 
     A step that is not reached yet has a dot, and None. Where windows or evaluations of one step
@@ -22,7 +23,7 @@ def cells(records: Iterable[Record], steps: int, forecast: bool) -> dict[str, di
     for record in records:
         empty = {"row": [NOT_REACHED] * steps, "why": [None] * steps}
         branch, step = found.setdefault(record.branch, empty), min(record.step, steps - 1)
-        told = letter_of(record.action.value, record.reason.value, forecast)
+        told = letter_of(record.action.value, record.reason.value, record.mixed)
         known = branch["row"][step]
         if known == NOT_REACHED or most((told, known)) == told:
             branch["row"][step], branch["why"][step] = told, record.reason.value

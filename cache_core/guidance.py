@@ -118,6 +118,7 @@ class Guidance:
         evaluation, it is the only account of what their forecasts got wrong.
         """
         weights = self.forecast.weights(known.history.positions, position)
+        known.history.mixed = sum(map(bool, weights))
         if self.forecast.corrects:
             known.history.owe(position, self.schedule.length(position.step), weights)
         return weights

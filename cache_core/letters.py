@@ -21,10 +21,10 @@ computed; computed since the method said so, since a guard or mask did, since so
 expected."""
 
 
-def letter_of(action: str, reason: str, forecast: bool) -> str:
-    """The letter of a record; ``forecast``: reused values of its run are more than held."""
+def letter_of(action: str, reason: str, mixed: int) -> str:
+    """The letter of a record; ``mixed``: how many kept values a reused one was made of."""
     if action == Action.REUSE.value:
-        return "F" if forecast else "R"
+        return "F" if mixed > 1 else "R"
     if Reason(reason) in FAILSAFES:
         return "X"
     return "C" if Reason(reason) in DECIDED else "M"

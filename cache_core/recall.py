@@ -38,6 +38,7 @@ def forecast_rows(
 def recall(run: Run, history: History, at: Position, device: torch.device) -> Tensor:
     """The forecast value at a position, in a new tensor; noted as owed if it is to be corrected."""
     weights = run.forecast.weights(history.positions, at)
+    history.mixed = sum(map(bool, weights))
     value = combine(history.slots, weights, history.slots[-1].dtype, device)
     if run.forecast.corrects:
         history.owe(at, run.schedule.length(at.step), weights)

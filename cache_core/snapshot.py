@@ -16,7 +16,6 @@ def snapshot(trace: Trace, method: MethodInForce, done: bool) -> dict[str, Any]:
     beforehand. threshold: of the metric, None where the method has none. elapsed, remaining,
     saved: seconds; saved is estimated. text: what the node says when the run is over.
     """
-    forecast = trace.forecast != "hold"
     threshold = method.settings.get("threshold")
     return {
         "method": method.method,
@@ -25,13 +24,13 @@ def snapshot(trace: Trace, method: MethodInForce, done: bool) -> dict[str, Any]:
         "numbers": method.numbers,
         "steps": trace.steps,
         "plan": method.plan,
-        "branches": cells(trace.records, trace.steps, forecast),
+        "branches": cells(trace.records, trace.steps),
         "metric": metrics(trace.records, trace.steps, method.method),
         "threshold": threshold if isinstance(threshold, (int, float)) else None,
-        "elapsed": round(trace.seconds, 2),
+        "elapsed": round(trace.seconds, 3),
         "remaining": 0.0 if done else round(remaining(trace.records, trace.steps, method.plan), 2),
-        "saved": round(trace.seconds * (trace.speedup() - 1), 2),
-        "speedup": round(trace.speedup(), 2),
+        "saved": round(trace.seconds * (trace.speedup() - 1), 3),
+        "speedup": round(trace.speedup(), 3),
         "bytes": trace.peak_bytes,
         "failsafes": trace.failsafes(),
         "text": node_text(method, trace) if done else "",

@@ -21,7 +21,7 @@ class History:
     """The newest values of one branch, oldest first, in buffers that are used in turn.
 
     slots: the values as they are kept. owed: the reused steps since the newest value, while a
-    correction is to make them good.
+    correction is to make them good. mixed: how many values the last reused one was made of.
     """
 
     def __init__(self, depth: int, keeping: Keeping = PLAIN) -> None:
@@ -31,6 +31,7 @@ class History:
         self.slots: list[Slot] = []
         self.signature: Signature = ()
         self.owed: list[Owed] = []
+        self.mixed = 0
 
     @property
     def values(self) -> list[Tensor]:

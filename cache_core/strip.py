@@ -103,12 +103,11 @@ def _append(strip: Strip, run: Json) -> None:
     for branch, records in _grouped(run["records"], "branch"):
         row = strip.cells.setdefault(branch, {})
         for evaluation, same in _grouped(records, "evaluation"):
-            row[start + evaluation] = most(_letters(run, same))
+            row[start + evaluation] = most(_letters(same))
 
 
-def _letters(run: Json, records: Iterable[Json]) -> list[str]:
-    forecast = run["forecast"] != "hold"
-    return [letter_of(record["action"], record["reason"], forecast) for record in records]
+def _letters(records: Iterable[Json]) -> list[str]:
+    return [letter_of(record["action"], record["reason"], record["mixed"]) for record in records]
 
 
 def curves_of(parts: Sequence[Part]) -> list[Curve]:
@@ -129,7 +128,7 @@ def _points(part: Part, records: Iterable[Json]) -> Iterable[tuple[str, Point]]:
         if known:
             chosen = max(known, key=lambda record: record["metric"])
             method = _compared_by(part.run, chosen)
-            letter = most(_letters(part.run, same))
+            letter = most(_letters(same))
             if method:
                 yield method, Point(part.start + evaluation, chosen["metric"], letter)
 

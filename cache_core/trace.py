@@ -31,6 +31,7 @@ class Record:
     metric: relative change that was compared with a threshold, None where nothing was compared.
     method: who decided to reuse, None for a computed branch.
     seconds: its share of the model call's time on the host's clock.
+    mixed: how many kept values a reused one was made of, 0 for a computed branch.
     """
 
     evaluation: int
@@ -42,9 +43,12 @@ class Record:
     method: str | None
     metric: float | None
     seconds: float
+    mixed: int = 0
 
 
-def record_of(position: Position, branch: str, decision: Decision, seconds: float) -> Record:
+def record_of(
+    position: Position, branch: str, decision: Decision, seconds: float, mixed: int = 0
+) -> Record:
     """What was decided for a branch at a position, and its share of the time it took."""
     return Record(
         evaluation=position.evaluation,
@@ -56,6 +60,7 @@ def record_of(position: Position, branch: str, decision: Decision, seconds: floa
         method=decision.method,
         metric=decision.metric,
         seconds=seconds,
+        mixed=mixed,
     )
 
 

@@ -149,7 +149,7 @@ function totals(runs) {
     elapsed,
     saved,
     remaining: sum((run) => run.remaining),
-    speedup: elapsed ? (elapsed + saved) / elapsed : 1,
+    speedup: runs.length === 1 ? runs[0].speedup : elapsed ? (elapsed + saved) / elapsed : 1,
     bytes: Math.max(0, ...runs.map((run) => run.bytes)),
     failsafes: sum((run) => Object.values(run.failsafes).reduce((a, b) => a + b, 0)),
     done: runs.every((run) => run.done),

@@ -1,7 +1,8 @@
-/** Wan Step Cache in the browser: a timeline on every Apply node. */
+/** Wan Step Cache in the browser: a timeline on every Apply node, and numbers that look as they count. */
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { PresetNumbers } from "./preset_numbers.js";
 import { Timeline } from "./timeline_widget.js";
 
 const EVENT = "wan_step_cache.timeline";
@@ -16,15 +17,16 @@ app.registerExtension({
     api.addEventListener(EVENT, ({ detail }) => receive(detail));
   },
   nodeCreated(node) {
-    if (APPLY.includes(node.comfyClass)) addTimeline(node);
+    if (APPLY.includes(node.comfyClass)) addFace(node);
   },
   loadedGraphNode(node) {
     timelines.get(node)?.restore();
   },
 });
 
-function addTimeline(node) {
+function addFace(node) {
   const timeline = new Timeline(node);
+  const numbers = new PresetNumbers(node, timeline.box);
   timelines.set(node, timeline);
   const { onRemoved, onConfigure } = node;
   node.onRemoved = function (...args) {
@@ -34,6 +36,7 @@ function addTimeline(node) {
   node.onConfigure = function (...args) {
     const result = onConfigure?.apply(this, args);
     timeline.restore();
+    numbers.refresh();
     return result;
   };
 }

@@ -34,7 +34,7 @@ class ApplyAdaCache(io.ComfyNode):
                 inputs.options(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **inputs.OWN_RUNS,
         )
 
     @classmethod
@@ -71,6 +71,7 @@ class ApplyAdaCache(io.ComfyNode):
 def _codebook() -> io.Input:
     return io.String.Input(
         "codebook",
+        extra_dict=inputs.CUSTOM_ONLY,
         default=OFFICIAL["30 steps fast"][0],
         tooltip="With preset custom: pairs distance:interval, ascending. The first distance above "
         "the measured change per step gives the steps until the next computed one.",

@@ -43,7 +43,7 @@ class MagCacheCalibrate(io.ComfyNode):
                 inputs.low_noise_model(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **inputs.OWN_RUNS,
         )
 
     @classmethod

@@ -39,7 +39,7 @@ class ApplyCFGCache(io.ComfyNode):
                 inputs.options(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **inputs.OWN_RUNS,
         )
 
     @classmethod
@@ -81,6 +81,7 @@ def _numbers() -> list[io.Input]:
     return [
         io.Int.Input(
             "interval",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=3,
             min=1,
             max=20,
@@ -89,6 +90,7 @@ def _numbers() -> list[io.Input]:
         ),
         io.Float.Input(
             "start_percent",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=0.3,
             min=0.0,
             max=1.0,
@@ -98,6 +100,7 @@ def _numbers() -> list[io.Input]:
         ),
         io.Float.Input(
             "end_percent",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=1.0,
             min=0.0,
             max=1.0,

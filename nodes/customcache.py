@@ -36,7 +36,7 @@ class ApplyCustomCache(io.ComfyNode):
                 inputs.options(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **inputs.OWN_RUNS,
         )
 
     @classmethod
@@ -60,6 +60,7 @@ class ApplyCustomCache(io.ComfyNode):
 def _threshold() -> io.Input:
     return io.Float.Input(
         "rel_l1_thresh",
+        extra_dict=inputs.CUSTOM_ONLY,
         default=0.26,
         min=0.0,
         max=10.0,

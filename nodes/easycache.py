@@ -29,6 +29,7 @@ class ApplyEasyCache(io.ComfyNode):
                 inputs.preset(),
                 io.Float.Input(
                     "reuse_threshold",
+                    extra_dict=inputs.CUSTOM_ONLY,
                     default=0.05,
                     min=0.0,
                     max=10.0,
@@ -41,7 +42,7 @@ class ApplyEasyCache(io.ComfyNode):
                 inputs.options(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **inputs.OWN_RUNS,
         )
 
     @classmethod

@@ -37,7 +37,7 @@ class ApplyFBCache(io.ComfyNode):
                 inputs.options(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **inputs.OWN_RUNS,
         )
 
     @classmethod
@@ -63,6 +63,7 @@ class ApplyFBCache(io.ComfyNode):
 def _threshold() -> io.Input:
     return io.Float.Input(
         "residual_diff_threshold",
+        extra_dict=inputs.CUSTOM_ONLY,
         default=0.08,
         min=0.0,
         max=1.0,

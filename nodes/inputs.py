@@ -1,7 +1,7 @@
 """Inputs that several nodes share."""
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from comfy_api.latest import io
 
@@ -10,6 +10,17 @@ from ..cache_core.vocabulary import PresetName
 CATEGORY = "model/patch/wan step cache"
 FASTER = ("speed up", "accelerate", "faster", "skip steps", "step cache", "cache")
 """What people type who want a faster sampling and know no method by name."""
+
+CUSTOM_ONLY = {"wan_step_cache_custom_only": True}
+"""Of numbers that count with preset custom only: the browser greys them with another preset, and
+switches to custom when one is edited."""
+
+OWN_RUNS: dict[str, Any] = {
+    "hidden": [io.Hidden.unique_id, io.Hidden.prompt],
+    "not_idempotent": True,
+}
+"""Of a node that shows the runs of its model: the model knows the node's id, so it must not be one
+that the host remembers of another node with equal inputs."""
 
 OptionsType = io.Custom("WANSTEPCACHE_OPTIONS")
 
@@ -33,10 +44,12 @@ def preset() -> io.Input:
     )
 
 
-def max_order(degree: str = "Degree") -> io.Input:
+def max_order(custom_only: bool = False) -> io.Input:
     """The degree of a forecast."""
+    degree = "With preset custom: degree" if custom_only else "Degree"
     return io.Int.Input(
         "max_order",
+        extra_dict=CUSTOM_ONLY if custom_only else None,
         default=1,
         min=0,
         max=3,

@@ -38,7 +38,7 @@ class ApplyMagCache(io.ComfyNode):
                 inputs.options(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **inputs.OWN_RUNS,
         )
 
     @classmethod
@@ -76,6 +76,7 @@ def _numbers() -> list[io.Input]:
     return [
         io.Float.Input(
             "magcache_thresh",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=0.12,
             min=0.0,
             max=10.0,
@@ -86,6 +87,7 @@ def _numbers() -> list[io.Input]:
         ),
         io.Int.Input(
             "magcache_K",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=4,
             min=0,
             max=50,
@@ -93,6 +95,7 @@ def _numbers() -> list[io.Input]:
         ),
         io.Float.Input(
             "retention_ratio",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=0.2,
             min=0.0,
             max=1.0,

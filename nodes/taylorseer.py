@@ -36,7 +36,7 @@ class ApplyTaylorSeer(io.ComfyNode):
                 inputs.options(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **inputs.OWN_RUNS,
         )
 
     @classmethod
@@ -62,14 +62,16 @@ def _numbers() -> list[io.Input]:
     return [
         io.Int.Input(
             "interval",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=3,
             min=1,
             max=20,
             tooltip="With preset custom: one step in so many is computed (2 to 5).",
         ),
-        inputs.max_order("With preset custom: degree"),
+        inputs.max_order(custom_only=True),
         io.Int.Input(
             "first_enhance",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=6,
             min=0,
             max=1000,
@@ -83,6 +85,7 @@ def _advanced() -> list[io.Input]:
     return [
         io.Int.Input(
             "last_steps",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=1,
             min=0,
             max=1000,

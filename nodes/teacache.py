@@ -38,7 +38,7 @@ class ApplyTeaCache(io.ComfyNode):
                 inputs.options(),
             ],
             outputs=inputs.outputs(),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **inputs.OWN_RUNS,
         )
 
     @classmethod
@@ -75,6 +75,7 @@ def _numbers() -> list[io.Input]:
     return [
         io.Float.Input(
             "rel_l1_thresh",
+            extra_dict=inputs.CUSTOM_ONLY,
             default=0.2,
             min=0.0,
             max=10.0,

@@ -122,7 +122,8 @@ class Step:
         uncond = self.run.shield(lambda: self._restored(cond)) if guided else None
         if guided and self.run.agree(uncond is not None):
             self.known.without += not reused
-            self.run.trace.add(record_of(self.position, "uncond", GUIDED, 0.0))
+            mixed = self.known.history.mixed
+            self.run.trace.add(record_of(self.position, "uncond", GUIDED, 0.0, mixed))
             return [cond, uncond]
         return self._both([cond, execute([None, conds[UNCOND]])[UNCOND]], before)
 

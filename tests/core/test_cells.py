@@ -27,7 +27,6 @@ def test_rows_of_both_branches_and_the_reasons_behind_them():
             record(1, reason=Reason.CHANGED, branch="uncond"),
         ],
         4,
-        forecast=False,
     )
     assert found == {
         "cond": {"row": "MR..", "why": ["warm-up", "below threshold", None, None]},
@@ -38,11 +37,11 @@ def test_rows_of_both_branches_and_the_reasons_behind_them():
 def test_what_differs_within_a_step_shows_the_costlier_part():
     """Several windows, or several evaluations of a step."""
     windows = [record(0, R, Reason.BELOW_THRESHOLD), record(0), record(0, R)]
-    assert cells(windows, 1, True)["cond"]["row"] == "C"
+    assert cells(windows, 1)["cond"]["row"] == "C"
 
 
 def test_steps_beyond_the_schedule_count_for_its_last():
-    assert cells([record(7)], 3, False)["cond"]["row"] == "..C"
+    assert cells([record(7)], 3)["cond"]["row"] == "..C"
 
 
 def test_metrics_are_the_largest_of_a_step_and_of_the_method_alone():
@@ -81,11 +80,12 @@ def method(**more):
 
 
 def test_a_snapshot_is_plain_json_and_holds_everything_so_far():
-    trace = Trace("Wan 2.1 T2V", "output", [method()], 3, forecast="order 1")
+    trace = Trace("Wan 2.1 T2V", "output", [method()], 3)
     before = snapshot(trace, method(plan="CRC"), done=False)
     assert before["branches"] == {} and before["plan"] == "CRC" and before["speedup"] == 1
     trace.add(record(0, metric=0.2))
-    trace.add(record(1, R, Reason.BELOW_THRESHOLD, metric=0.05, method="FBCache", seconds=0.0))
+    reused = {"metric": 0.05, "method": "FBCache", "seconds": 0.0, "mixed": 2}
+    trace.add(record(1, R, Reason.BELOW_THRESHOLD, **reused))
     trace.seconds = 2.0
     trace.holds(1024)
     now = snapshot(trace, method(), done=False)

@@ -20,8 +20,8 @@ ONE = Record(0, 0, 1.0, "cond", Action.COMPUTE, Reason.ABOVE_THRESHOLD, None, 0.
 REUSED = replace(ONE, action=Action.REUSE, reason=Reason.BELOW_THRESHOLD, method="FBCache")
 
 
-def run(records, methods=(FBCACHE,), steps=4, forecast="hold"):
-    return Trace("Wan", "output", list(methods), steps, forecast, records=list(records)).as_json()
+def run(records, methods=(FBCACHE,), steps=4):
+    return Trace("Wan", "output", list(methods), steps, records=list(records)).as_json()
 
 
 def row(record, count, **changes):
@@ -30,12 +30,12 @@ def row(record, count, **changes):
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_its_letter(reason):
-    computed = letter_of("compute", reason.value, forecast=True)
+    computed = letter_of("compute", reason.value, mixed=0)
     own = ("above threshold", "interval over", "first evaluation", "too little known yet")
     expected = "X" if reason in FAILSAFES else "C" if reason.value in own else "M"
     assert computed == expected
-    assert letter_of("reuse", reason.value, forecast=False) == "R"
-    assert letter_of("reuse", reason.value, forecast=True) == "F"
+    assert letter_of("reuse", reason.value, mixed=1) == "R"
+    assert letter_of("reuse", reason.value, mixed=2) == "F"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,6 @@ def test_without_a_metric_there_is_no_curve():
 
 
 def test_what_cfg_cache_leaves_out_is_a_reuse():
-    guided = replace(REUSED, reason=Reason.GUIDANCE, method=CFGCache.name, metric=None)
-    strip = strip_of([run([ONE, replace(guided, branch="uncond")], forecast="taylor 1 in logsnr")])
+    guided = replace(REUSED, reason=Reason.GUIDANCE, method=CFGCache.name, metric=None, mixed=2)
+    strip = strip_of([run([ONE, replace(guided, branch="uncond")])])
     assert strip.cells == {"cond": {0: "C"}, "uncond": {0: "F"}}

@@ -92,6 +92,13 @@ def assert_forecast(values, sigmas, plan, means, atol=1e-5):
     assert checked == plan.count("R") > 0
 
 
+def terms(plan, order):
+    """Of how many computed values each reused one is made; 0 for computed ones."""
+    computed = [plan[:step].count("C") for step in range(len(plan))]
+    known = zip(plan, computed, strict=True)
+    return [min(count, order + 1) if what == "R" else 0 for what, count in known]
+
+
 @pytest.mark.usefixtures("unalarmed")
 @pytest.mark.parametrize("branch", [0, 1], ids=["cond", "uncond"])
 @pytest.mark.parametrize(("options", "means"), WAYS.values(), ids=list(WAYS))
@@ -109,6 +116,9 @@ def test_a_reused_output_is_the_naive_forecast(
     assert caching.actions(traces[0]) == PLAN
     values = caching.of_branch(calls, branch)
     assert_forecast(values, [call.sigma for call in calls], PLAN, means)
+    side = ("cond", "uncond")[branch]
+    told = [record.mixed for record in traces[0].records if record.branch == side]
+    assert told == terms(PLAN, means["order"])
 
 
 @pytest.mark.usefixtures("unalarmed")

@@ -38,16 +38,15 @@ def overview(part):
     def run(told):
         settings = {"threshold": 0.08}
         method = trace.MethodInForce("FBCache", "balanced", "x < 0.08", "ours", settings, "7")
-        forecast = "taylor 1 in logsnr" if "F" in told.letters else "hold"
         steps = len(told.letters) // told.every
-        made = trace.Trace(told.model, "output", [method], steps, forecast)
+        made = trace.Trace(told.model, "output", [method], steps)
         for index, letter in enumerate(told.letters):
             for branch in told.branches:
                 action = core.Action.COMPUTE if letter in why else core.Action.REUSE
                 reason = why.get(letter, reasons.BELOW_THRESHOLD)
                 place = (index, index // told.every, 1 - index / len(told.letters), branch)
-                by = None if letter in why else "FBCache"
-                made.add(trace.Record(*place, action, reason, by, told.metric, 0.1))
+                by, mixed = (None, 0) if letter in why else ("FBCache", "RF".index(letter) + 1)
+                made.add(trace.Record(*place, action, reason, by, told.metric, 0.1, mixed))
         return made.as_json()
 
     overview = part("cache_core.overview").Overview

@@ -97,6 +97,17 @@ def test_the_node_shows_what_the_run_did(server):
         assert word in text.data["text"]
 
 
+@pytest.mark.every_host
+def test_a_node_that_got_another_id_shows_its_runs(server):
+    """As when a node is copied, or becomes part of a subgraph: the inputs are equal."""
+    render(server, cached(plain(seed=402)))
+    graph = cached(plain(seed=403))
+    graph["5:1"] = graph.pop("cache")
+    graph["sampler"]["inputs"]["model"] = ["5:1", 0]
+    (text,) = said(server, graph)["progress_text"]
+    assert text.data["node"] == "5:1"
+
+
 def wait_for_log(server, word, prompt_id):
     """Wait until the sampler's progress bar of this prompt shows in the log."""
     deadline = time.monotonic() + 60

@@ -15,7 +15,7 @@ ARGUMENTS = (
 SIZE = {"width": 1500, "height": 1000}
 PACK = "wan-step-cache"
 TIMELINE = '[aria-label^="Step cache timeline"]'
-WAIT = 180_000
+WAIT = 60_000
 """Milliseconds that a render of the tiny Wan may take."""
 
 
@@ -146,10 +146,6 @@ class Page:
             " for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n }",
             f"{TIMELINE} canvas",
         )
-
-    def last_prompt(self):
-        """The id of the prompt that ran last."""
-        return list(self.page.request.get(f"{self.url}/history").json())[-1]
 
     def screenshot(self, name):
         """A picture for people to look at."""
