@@ -2,7 +2,7 @@
  * What a timeline shows: from a run's numbers to rectangles and words. No DOM, no side effects.
  *
  * @typedef {{row: string, why: (string|null)[]}} Branch a letter and a reason for every step
- * @typedef {{method: string, model: string, preset: string, numbers: string, steps: number,
+ * @typedef {{index: number, method: string, model: string, preset: string, numbers: string, steps: number,
  *   plan: string|null, branches: Object<string, Branch>, metric: (number|null)[],
  *   threshold: number|null, elapsed: number, remaining: number, saved: number, speedup: number,
  *   bytes: number, failsafes: Object<string, number>, text: string, done: boolean}} Run
@@ -24,10 +24,10 @@ export const MEANING = {
 const CURVE = 22;
 const GAP = 4;
 
-/** A message's run added to what is shown; another prompt starts anew. */
+/** A message's run in the place of what was known of it; another prompt starts anew. */
 export function take(shown, prompt, index, run) {
-  const runs = shown && shown.prompt === prompt ? shown.runs.slice(0, index) : [];
-  return { prompt, runs: [...runs, run] };
+  const known = shown?.prompt === prompt ? shown.runs : [];
+  return { prompt, runs: [...known.filter((other) => other.index < index), { ...run, index }] };
 }
 
 /** Names of the branches in order: cond, uncond, then the rest. */
@@ -142,14 +142,16 @@ function totals(runs) {
   const sum = (of) => runs.reduce((total, run) => total + of(run), 0);
   const elapsed = sum((run) => run.elapsed);
   const saved = sum((run) => run.saved);
+  const reached = sum((run) => progress(run).reached);
+  const cost = sum((run) => progress(run).reached / run.speedup);
   return {
     steps: sum((run) => run.steps),
-    reached: sum((run) => progress(run).reached),
+    reached,
     computed: sum((run) => progress(run).computed),
     elapsed,
     saved,
     remaining: sum((run) => run.remaining),
-    speedup: runs.length === 1 ? runs[0].speedup : elapsed ? (elapsed + saved) / elapsed : 1,
+    speedup: cost ? reached / cost : 1,
     bytes: Math.max(0, ...runs.map((run) => run.bytes)),
     failsafes: sum((run) => Object.values(run.failsafes).reduce((a, b) => a + b, 0)),
     done: runs.every((run) => run.done),

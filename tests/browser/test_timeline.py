@@ -27,6 +27,11 @@ def traces_of(tab, server):
     return traces(server, prompt)
 
 
+def speedup_of(tab):
+    """The speed-up that the timeline says."""
+    return float(re.search(r"([\d.]+)x,", tab.timeline())[1])
+
+
 def test_it_ends_with_the_numbers_of_the_trace(finished):
     tab, trace = finished
     summary = trace["summary"]
@@ -34,8 +39,7 @@ def test_it_ends_with_the_numbers_of_the_trace(finished):
     computed = sum(r["action"] == "compute" for r in rows)
     said = tab.timeline()
     assert f"{computed} of {summary['steps']} steps computed" in said
-    speedup = float(re.search(r"([\d.]+)x,", said)[1])
-    assert speedup == pytest.approx(summary["estimated_speedup"], abs=0.0051)
+    assert speedup_of(tab) == pytest.approx(summary["estimated_speedup"], abs=0.0051)
     (run,) = tab.property()["shown"]["runs"]
     letters = run["branches"]["cond"]["row"]
     for record in rows:
@@ -110,6 +114,8 @@ def test_a_static_method_shows_its_plan_then_both_experts_on_one_axis(tab, serve
     for run, trace in zip(runs, traces_of(tab, server), strict=True):
         assert run["plan"] == trace["methods"][0]["plan"]
         assert len(run["plan"]) == run["steps"]
+    cost = sum(run["steps"] / run["speedup"] for run in runs)
+    assert speedup_of(tab) == pytest.approx(20 / cost, abs=0.0051)
     tab.screenshot("experts")
 
 
@@ -125,3 +131,33 @@ def test_in_a_subgraph_it_is_alive_too(tab, server):
         ".find((n) => n.comfyClass === 'WanStepCache_FBCache');"
         " return inner?.properties.wan_step_cache_timeline }"
     )
+
+
+def test_several_nodes_show_each_its_own_runs(tab, server):
+    """Two samplers behind each other, an Apply node for each, with equal numbers."""
+    graph = cached(plain(seed=81 + tab.nodes2))
+    graph["again"] = {**graph["sampler"], "inputs": {**graph["sampler"]["inputs"]}}
+    graph["again"]["inputs"] |= {"model": ["other", 0], "latent_image": ["sampler", 0], "steps": 14}
+    graph["other"] = graph["cache"]
+    graph["decode"]["inputs"]["samples"] = ["again", 0]
+    tab.load(graph)
+    tab.press_run()
+    tab.wait(
+        "() => ['cache', 'other'].every((id) => app.graph.getNodeById(id)"
+        ".properties.wan_step_cache_timeline)"
+    )
+    steps = [[run["steps"] for run in tab.property(node)["shown"]["runs"]]
+             for node in ("cache", "other")]
+    assert steps == [[12], [14]]
+
+
+def test_another_tab_with_the_same_workflow_hears_nothing(tab, chromium, server):
+    other = type(tab)(chromium, server.url, tab.nodes2, tab.light)
+    graph = cached(plain(seed=91 + tab.nodes2))
+    for page in (tab, other):
+        page.load(graph)
+    tab.press_run()
+    tab.wait_for_timeline("saved")
+    assert other.timeline() == "Step cache timeline: no run yet"
+    assert other.errors == []
+    other.close()

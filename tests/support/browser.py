@@ -15,6 +15,7 @@ ARGUMENTS = (
 SIZE = {"width": 1500, "height": 1000}
 PACK = "wan-step-cache"
 TIMELINE = '[aria-label^="Step cache timeline"]'
+NODE = '[data-node-id="cache"]'
 WAIT = 60_000
 """Milliseconds that a render of the tiny Wan may take."""
 
@@ -126,10 +127,43 @@ class Page:
             text,
         )
 
-    def property(self):
+    def widgets(self):
+        """The values on the Apply node, by name."""
+        return self.evaluate(
+            "() => Object.fromEntries(app.graph.getNodeById('cache').widgets"
+            ".map((w) => [w.name, w.value]))"
+        )
+
+    def increase(self, name):
+        """Press the button that makes a number of the Apply node larger."""
+        if self.nodes2:
+            self.page.locator(f"{NODE} [aria-label={name}] [data-testid=increment]").click()
+            return
+        place = self.evaluate(
+            "(name) => { const node = app.graph.getNodeById('cache'); const { ds, canvas } ="
+            " app.canvas; const widget = node.widgets.find((w) => w.name === name);"
+            " const at = canvas.getBoundingClientRect(); return ["
+            " at.x + (node.pos[0] + node.size[0] - 25 + ds.offset[0]) * ds.scale,"
+            " at.y + (node.pos[1] + widget.last_y + 10 + ds.offset[1]) * ds.scale] }",
+            name,
+        )
+        self.page.mouse.click(*place)
+
+    def looks_unused(self, name):
+        """Whether a number of the Apply node is grey."""
+        if self.nodes2:
+            row = self.page.locator(f"{NODE} [aria-label={name}]")
+            return row.count() == 1 and row.evaluate("(e) => getComputedStyle(e).opacity") != "1"
+        return self.evaluate(
+            "(name) => app.graph.getNodeById('cache').widgets.find((w) => w.name === name)"
+            ".text_color === LiteGraph.WIDGET_DISABLED_TEXT_COLOR",
+            name,
+        )
+
+    def property(self, node="cache"):
         """What the node keeps of the run for the saved workflow."""
         return self.evaluate(
-            "() => app.graph.getNodeById('cache').properties.wan_step_cache_timeline"
+            "(id) => app.graph.getNodeById(id).properties.wan_step_cache_timeline", node
         )
 
     def hover(self, x, y):
