@@ -84,6 +84,16 @@ CALLED = (
         ("wrapper_type", "key", "wrapper"),
     ),
     Need("comfy.model_patcher", "ModelPatcher.remove_wrappers_with_key", ("wrapper_type", "key")),
+    Need(
+        "comfy.patcher_extension",
+        "WrapperExecutor.__init__",
+        ("original", "class_obj", "wrappers", "idx"),
+    ),
+    Need(
+        "comfy.patcher_extension",
+        "WrapperExecutor.new_class_executor",
+        ("original", "class_obj", "wrappers", "idx"),
+    ),
     Need("comfy.model_base", "BaseModel.memory_required", ("input_shape",)),
     Need("comfy.model_base", "BaseModel.get_dtype_inference"),
     Need("comfy.model_management", "get_free_memory", ("dev",)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ def show(text: str, node: str | None) -> None:
     """Text on a node's face, for the client that queued the prompt, if there is one."""
     server = getattr(PromptServer, "instance", None)
     if server is not None and server.client_id is not None and node is not None:
-        server.send_progress_text(text, node, server.client_id)
+        # The new renderer joins lines, so each has to end like a sentence.
+        server.send_progress_text(re.sub(r"(?<=[^\s.])\n", ".\n", text), node, server.client_id)
 
 
 def publish(trace: Trace) -> None:

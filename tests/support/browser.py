@@ -39,8 +39,8 @@ def browser():
 class Page:
     """One tab with ComfyUI in it, and the errors that the pack's scripts caused there."""
 
-    def __init__(self, browser, url, nodes2=False, light=False):
-        self.context = browser.new_context(viewport=SIZE, device_scale_factor=1)
+    def __init__(self, browser, url, nodes2=False, light=False, density=1):
+        self.context = browser.new_context(viewport=SIZE, device_scale_factor=density)
         self.context.set_default_timeout(WAIT)
         self.page = self.context.new_page()
         self.errors = []
@@ -186,3 +186,7 @@ class Page:
         folder = checkout_cache() / "screenshots"
         kind = "nodes2" if self.nodes2 else "classic"
         self.page.screenshot(path=folder / f"{name} {kind}.png")
+
+    def picture_of_node(self, name):
+        """A picture of the Apply node alone, in the new renderer."""
+        self.page.locator(NODE).screenshot(path=checkout_cache() / "screenshots" / f"{name}.png")
