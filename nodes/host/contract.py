@@ -86,11 +86,6 @@ CALLED = (
     Need("comfy.model_patcher", "ModelPatcher.remove_wrappers_with_key", ("wrapper_type", "key")),
     Need(
         "comfy.patcher_extension",
-        "WrapperExecutor.__init__",
-        ("original", "class_obj", "wrappers", "idx"),
-    ),
-    Need(
-        "comfy.patcher_extension",
         "WrapperExecutor.new_class_executor",
         ("original", "class_obj", "wrappers", "idx"),
     ),
