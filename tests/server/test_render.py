@@ -20,7 +20,8 @@ def uncached(server):
 def test_the_pack_loads_without_a_word_of_complaint(server):
     loaded = {name: server.object_info(name)["python_module"] for name in (APPLY, OPTIONS)}
     assert set(loaded.values()) == {"custom_nodes.wan-step-cache"}
-    about_us = [line for line in server.log_text().splitlines() if "wan-step-cache" in line]
+    lines = server.log_text().splitlines()
+    about_us = [line for line in lines if "custom_nodes/wan-step-cache" in line]
     assert about_us
     assert not [line for line in about_us if "warn" in line.lower() or "fail" in line.lower()]
 
