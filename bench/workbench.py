@@ -85,7 +85,7 @@ class Workbench:
         finally:
             handle.remove()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        frames = import_module("tiny_wan.codec").picture(latent[0]).movedim(1, -1)
+        frames = import_module("tiny_wan.nodes").TinyWanDecode.execute({"samples": latent}).args[0]
         trace = self.traces[-1] if self.traces else None
         return Sampled(frames, counter.evaluations, counter.computed, wall, cpu, trace)
 
