@@ -31,13 +31,11 @@ def graph(prompt: Prompt, steps: int, chain: Sequence[Node], copy: str, take: st
     return nodes
 
 
-def vace_graph(prompt: Prompt, steps: int, chain: Sequence[Node], copy: str, take: str) -> Json:
-    """The same with a VACE model of random weights and a control video; nothing is decoded."""
-    nodes = graph(prompt, steps, chain, copy, take)
-    del nodes["decode"], nodes["keep"]
-    nodes["model"] = node("StepCacheBench_Vace", copy=copy)
+def controlled(nodes: Json, strength: float) -> Json:
+    """The workflow with a VACE model of random weights, and a control video of this strength."""
+    nodes["model"] = node("StepCacheBench_Vace", copy=nodes["model"]["inputs"]["copy"])
     for branch in ("positive", "negative"):
-        inputs = {"conditioning": [branch, 0], "samples": ["latent", 0]}
+        inputs = {"conditioning": [branch, 0], "samples": ["latent", 0], "strength": strength}
         nodes[f"control {branch}"] = node("StepCacheBench_VaceControl", **inputs)
         for place in ("start", SAMPLER):
             nodes[place]["inputs"][branch] = [f"control {branch}", 0]

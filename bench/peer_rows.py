@@ -31,7 +31,7 @@ class Size:
     vace_steps: int
 
 
-FULL = Size(HELD_OUT[:5], 30, 3, 12)
+FULL = Size(HELD_OUT[:4], 30, 3, 12)
 QUICK = Size(HELD_OUT[:1], 10, 1, 12)
 
 
@@ -62,10 +62,15 @@ class Yard:
         """The VACE model alone."""
         return self.vace(())
 
-    def vace(self, chain: Sequence[Any]) -> Render:
+    @cached_property
+    def uncontrolled(self) -> Render:
+        """The same with a control video that has no strength."""
+        return self.vace((), 0.0)
+
+    def vace(self, chain: Sequence[Any], control: float = 1.0) -> Render:
         """A render of the VACE model."""
         prompt, steps = self.size.prompts[0], self.size.vace_steps
-        return self.rig.render(prompt, steps, chain, self.copy(), vace=True)
+        return self.rig.render(prompt, steps, chain, self.copy(), control)
 
     def chain(self, method: Method, inputs: Inputs) -> Sequence[Any]:
         """The nodes of a method at a setting."""
@@ -85,16 +90,23 @@ def uncached(yard: Yard) -> Json:
 
 def measured(yard: Yard, method: Method) -> Json:
     """Rows and checks of a method."""
-    settings = method.settings[: yard.size.settings]
+    rows = [row(yard, method, inputs) for inputs in method.settings[: yard.size.settings]]
     return {
         "method": method.name,
         "node": method.node,
         "before": list(method.before),
         "fixed": method.fixed,
         "never": method.never,
-        "rows": [row(yard, method, inputs) for inputs in settings],
-        "checks": checks(yard, method),
+        "rows": rows,
+        "checks": checks(yard, method, least(rows)),
     }
+
+
+def least(rows: Sequence[Json]) -> Inputs:
+    """The settings that compute least, or the first where none runs."""
+    ran = [row for row in rows if "error" not in row] or rows[:1]
+    cheapest: Inputs = min(ran, key=lambda row: row.get("computed_share", 0))["settings"]
+    return cheapest
 
 
 def row(yard: Yard, method: Method, inputs: Inputs) -> Json:
@@ -136,10 +148,11 @@ def _beside(yard: Yard, found: Sequence[tuple[Render, Render]]) -> Any:
     return zip(yard.references, found, strict=True)
 
 
-def checks(yard: Yard, method: Method) -> Json:
+def checks(yard: Yard, method: Method, inputs: Inputs) -> Json:
     """Verdicts in words: `yes`, or what was the matter."""
     return {
-        **identities(yard, method),
+        "settings": inputs,
+        **identities(yard, method, inputs),
         "vace_never": verdict(lambda: vace_never(yard, method)),
         "vace_reusing": verdict(lambda: vace_reusing(yard, method)),
     }
@@ -153,7 +166,7 @@ def verdict(check: Callable[[], str]) -> str:
         return f"error: {error}"
 
 
-def identities(yard: Yard, method: Method) -> Json:
+def identities(yard: Yard, method: Method, inputs: Inputs) -> Json:
     """The same prompt again, and the graph without the method's nodes, on one model object.
 
     The nodes before the sampler answer from memory the second time.
@@ -164,7 +177,7 @@ def identities(yard: Yard, method: Method) -> Json:
         return yard.rig.render(yard.size.prompts[0], yard.size.steps, chain, copy)
 
     try:
-        chain = yard.chain(method, method.settings[0])
+        chain = yard.chain(method, inputs)
         run = render(chain)
     except RenderFailed as error:
         return dict.fromkeys(("second_run", "bypass"), f"error: {error}")
@@ -181,7 +194,8 @@ def vace_never(yard: Yard, method: Method) -> str:
     run = yard.vace(yard.chain(method, method.never))
     if run.digest == yard.controlled.digest:
         return YES
-    return f"no: other bits, with {run.computed:g} of {yard.size.vace_steps} computed"
+    without = psnr(yard.uncontrolled, run)
+    return f"{alike(yard.controlled, run)}; {without:.1f} dB from a render without control"
 
 
 def vace_reusing(yard: Yard, method: Method) -> str:
@@ -194,6 +208,9 @@ def alike(reference: Render, run: Render) -> str:
     """Whether two renders are the same to the last bit, and else how far apart."""
     if reference.digest == run.digest:
         return YES
-    assert reference.frames is not None and run.frames is not None
-    apart = compare(reference.frames, run.frames)
-    return f"no: {apart.psnr:.1f} dB apart, {run.computed:g} steps computed"
+    return f"no: {psnr(reference, run):.1f} dB apart, {run.computed:g} steps computed"
+
+
+def psnr(reference: Render, run: Render) -> float:
+    """Of two renders in dB."""
+    return compare(reference.frames, run.frames).psnr

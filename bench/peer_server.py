@@ -19,7 +19,7 @@ from devtools.paths import ROOT
 from devtools.progress import say
 from devtools.server import TINY_WAN, ComfyServer
 
-from .peer_graph import STOP, Node, filled, graph, vace_graph
+from .peer_graph import STOP, Node, controlled, filled, graph
 from .prompts import Prompt
 
 Json = dict[str, Any]
@@ -38,12 +38,12 @@ class RenderFailed(Exception):
 class Render:
     """One sampling.
 
-    frames [frames, height, width, 3] in 0..1, None of a VACE model. digest: of all bits of the
-    latent. computed: steps' worth of rows that reached the model's last block. seconds and
-    cpu_seconds: of the sampler. peak_rss: the most memory of the process in bytes, if known.
+    frames [frames, height, width, 3] in 0..1. digest: of all bits of the latent. computed: steps'
+    worth of rows that reached the model's last block. seconds and cpu_seconds: of the sampler.
+    peak_rss: the most memory of the process in bytes, if known.
     """
 
-    frames: Tensor | None
+    frames: Tensor
     digest: str
     computed: float
     seconds: float
@@ -90,16 +90,21 @@ class Rig:
         return [(n, filled(self.declared[n], g)) for n, g in zip(names, given, strict=True)]
 
     def render(
-        self, prompt: Prompt, steps: int, chain: Sequence[Node], copy: str, vace: bool = False
+        self,
+        prompt: Prompt,
+        steps: int,
+        chain: Sequence[Node],
+        copy: str,
+        control: float | None = None,
     ) -> Render:
-        """One clip; RenderFailed if there is none."""
+        """One clip, of a VACE model where there is a control; RenderFailed if there is none."""
         self.takes += 1
         take = f"take{self.takes}"
-        made = (vace_graph if vace else graph)(prompt, steps, chain, copy, take)
-        (said,) = self._outputs(made)[STOP]["measured"]
+        made = graph(prompt, steps, chain, copy, take)
+        outputs = self._outputs(made if control is None else controlled(made, control))
+        (said,) = outputs[STOP]["measured"]
         rows = said.pop("rows")
-        frames = None if vace else self._frames(take)
-        return Render(frames, computed=rows / BRANCHES, **said)
+        return Render(self._frames(take), computed=rows / BRANCHES, **said)
 
     def _outputs(self, made: Json) -> Json:
         try:

@@ -22,7 +22,7 @@ a package that ComfyUI itself does not bring says so here.
 """
 BEHAVIOUR = """## What they leave behind, and VACE
 
-With the first of the settings below.
+With those of the settings below that compute least.
 
 - **same again**: the same prompt queued twice gives the same bits. The nodes before the sampler
   answer from memory the second time, as they do when only the seed of a workflow changes.
@@ -30,9 +30,11 @@ With the first of the settings below.
   model gives the bits of a model that the node never saw.
 - **VACE, nothing reused**: on a VACE model with a control video, at settings with which no step is
   reused, the bits are those of the render without the node. Where they are not, the node changes
-  what the model computes. VACE runs with random weights: only bits can be compared.
-- **VACE, reusing**: with its first settings such a render runs to its end, and computes so many
-  steps.
+  what the model computes; it ignores the control video where the render is (nearly) the one with
+  a control video of strength 0. The model has random weights, so decibels tell what is the same,
+  and nothing of quality.
+- **VACE, reusing**: at settings with which steps of such a model are reused, a render runs to its
+  end, and computes so many steps.
 """
 EQUAL = """## At equal cost
 

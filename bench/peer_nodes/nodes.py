@@ -127,12 +127,13 @@ class VaceControl(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """What the host shows and calls."""
         inputs = [io.Conditioning.Input("conditioning"), io.Latent.Input("samples")]
+        inputs += [io.Float.Input("strength", default=1.0)]
         return schema("VaceControl", inputs, [io.Conditioning.Output()])
 
     @classmethod
-    def execute(cls, conditioning: Any, samples: Any) -> io.NodeOutput:
+    def execute(cls, conditioning: Any, samples: Any, strength: float) -> io.NodeOutput:
         """The condition, extended."""
-        said = vace.control(samples["samples"])
+        said = vace.control(samples["samples"], strength)
         return io.NodeOutput([[text, {**extra, **said}] for text, extra in conditioning])
 
 

@@ -31,7 +31,7 @@ def weights() -> dict[str, Any]:
     }
 
 
-def control(latent: torch.Tensor) -> dict[str, Any]:
+def control(latent: torch.Tensor, strength: float) -> dict[str, Any]:
     """What the host's WanVaceToVideo says in a condition, with noise instead of an encoded video.
 
     latent [1, 16, F, H, W] -> frames [1, 32, F, H, W] and a mask [1, 64, F, H, W].
@@ -40,4 +40,4 @@ def control(latent: torch.Tensor) -> dict[str, Any]:
     count, channels, *space = latent.shape
     frames = torch.randn((count, 2 * channels, *space), generator=generator)
     mask = torch.ones((count, MASK_CHANNELS, *space))
-    return {"vace_frames": [frames], "vace_mask": [mask], "vace_strength": [1.0]}
+    return {"vace_frames": [frames], "vace_mask": [mask], "vace_strength": [strength]}
