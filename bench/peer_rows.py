@@ -32,7 +32,7 @@ class Size:
 
 
 FULL = Size(HELD_OUT[:4], 30, 3, 12)
-QUICK = Size(HELD_OUT[:1], 10, 1, 12)
+QUICK = Size(HELD_OUT[:1], 10, 1, 10)
 
 
 @dataclass

@@ -26,7 +26,7 @@ Json = dict[str, Any]
 HELPERS = {"tiny_wan": TINY_WAN, "step_cache_bench": ROOT / "bench" / "peer_nodes"}
 RENDER_SECONDS = 300.0
 BRANCHES = 2
-PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\"()]+)*[\\/]([^\\/\s'\"():]+)")
+PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\"()]+)*[\\/]([^\\/\s'\"():]+)")
 FAILED = "Cannot import {place} module for custom nodes: "
 
 

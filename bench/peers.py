@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from . import peer_page, results
 from .peer_found import Pack, commit, methods, own, peer
 from .peer_rows import FULL, QUICK, Size, Yard, measured, uncached
 from .peer_server import RenderFailed, Rig, plain
+from .quality import positive
 from .scenario import SCHEDULER, SHIFT
 
 Json = dict[str, Any]
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the folder of another pack; may be given several times",
     )  # fmt: skip
     parser.add_argument("--only", nargs="+", metavar="NODE", help="only methods of these node ids")
+    parser.add_argument("--limit", type=positive, help="so many prompts only")
     parser.add_argument("--quick", action="store_true", help="one short clip, all in one server")
 
 
@@ -56,18 +59,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measures everything, then writes the file and the page."""
+    """Measures pack by pack, and writes the file and the page after each."""
     size = QUICK if options.quick else FULL
+    size = replace(size, prompts=size.prompts[: options.limit])
     packs = [*own(), *map(peer, options.peer)]
+    file, page = places(options.out)
     found = {**introduction(size, options.quick), "packs": []}
     for together in [packs] if options.quick else [[pack] for pack in packs]:
         found["packs"] += side_by_side(together, size, options.only)
-    folder = options.out.resolve() if options.out else ROOT / "bench" / "results"
+        results.write(file, found)
+        page.write_text(peer_page.text(found), encoding="ascii")
+    say(f"Look at {file} and {page}.")
+
+
+def places(out: Path | None) -> tuple[Path, Path]:
+    """The file and the page, in place or in a folder."""
+    if out is None:
+        return ROOT / "bench" / "results" / FILE, ROOT / "docs" / "peers.md"
+    folder = out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    results.write(folder / FILE, found)
-    page = folder / "peers.md" if options.out else ROOT / "docs" / "peers.md"
-    page.write_text(peer_page.text(found), encoding="ascii")
-    say(f"Look at {folder / FILE} and {page}.")
+    return folder / FILE, folder / "peers.md"
 
 
 def introduction(size: Size, quick: bool) -> Json:
