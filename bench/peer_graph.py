@@ -42,6 +42,17 @@ def controlled(nodes: Json, strength: float) -> Json:
     return nodes
 
 
+def unlike(nodes: Json) -> Json:
+    """The workflow with a negative of another length, which the host cannot batch with the other.
+
+    So each branch is a model call of its own, as where memory is short.
+    """
+    nodes["longer"] = node("StepCacheBench_OneToken", conditioning=["negative", 0])
+    for place in ("start", SAMPLER):
+        nodes[place]["inputs"]["negative"] = ["longer", 0]
+    return nodes
+
+
 def node(class_type: str, **inputs: Any) -> Json:
     """One node."""
     return {"class_type": class_type, "inputs": inputs}

@@ -13,7 +13,7 @@ from .statistics import at_cost, mean, median
 Json = dict[str, Any]
 NOTHING = "-"
 SHARES = (0.6, 0.5, 0.4)
-CHECKS = ("second_run", "bypass", "vace_never", "vace_reusing")
+CHECKS = ("second_run", "bypass", "apart", "vace_never", "vace_reusing")
 
 
 def text(found: Json) -> str:
@@ -26,7 +26,9 @@ def text(found: Json) -> str:
     return "\n".join([*parts, REPRODUCE, LIMITS])
 
 
-BEHAVIOURS = ("same again", "gone when bypassed", "VACE, nothing reused", "VACE, reusing")
+BEHAVIOURS = (
+    "same again", "gone when bypassed", "branches apart", "VACE, nothing reused", "VACE, reusing",
+)  # fmt: skip
 COSTS = ("pack", "node", "settings", "computed", "time", "CPU", "PSNR mean", "worst", "SSIM", "MiB")
 
 

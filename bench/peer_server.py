@@ -19,7 +19,7 @@ from devtools.paths import ROOT
 from devtools.progress import say
 from devtools.server import TINY_WAN, ComfyServer
 
-from .peer_graph import STOP, Node, controlled, filled, graph
+from .peer_graph import STOP, Node, controlled, filled, graph, unlike
 from .prompts import Prompt
 
 Json = dict[str, Any]
@@ -96,13 +96,21 @@ class Rig:
         chain: Sequence[Node],
         copy: str,
         control: float | None = None,
+        apart: bool = False,
     ) -> Render:
-        """One clip, of a VACE model where there is a control; RenderFailed if there is none."""
+        """One clip; RenderFailed if there is none.
+
+        control: strength of a control video, for a VACE model. apart: branches that the host
+        cannot batch.
+        """
         self.takes += 1
         take = f"take{self.takes}"
         made = graph(prompt, steps, chain, copy, take)
-        outputs = self._outputs(made if control is None else controlled(made, control))
-        (said,) = outputs[STOP]["measured"]
+        if control is not None:
+            made = controlled(made, control)
+        if apart:
+            made = unlike(made)
+        (said,) = self._outputs(made)[STOP]["measured"]
         rows = said.pop("rows")
         return Render(self._frames(take), computed=rows / BRANCHES, **said)
 

@@ -28,6 +28,9 @@ With those of the settings below that compute least.
   answer from memory the second time, as they do when only the seed of a workflow changes.
 - **gone when bypassed**: after a render with the node, the graph without it on the same loaded
   model gives the bits of a model that the node never saw.
+- **branches apart**: PSNR of the first clip where ComfyUI runs the two branches in model calls of
+  their own, as it does where memory is short, against the uncached clip of the same kind; in
+  brackets where one call has both. Here the negative is one token longer.
 - **VACE, nothing reused**: on a VACE model with a control video, at settings with which no step is
   reused, the bits are those of the render without the node. Where they are not, the node changes
   what the model computes; it ignores the control video where the render is (nearly) the one with
@@ -46,9 +49,9 @@ steps. Equal thresholds mean nothing, since every method measures something else
 COST = """## Every setting
 
 - **settings**: the first is what the authors ship or publish for Wan 2.1 T2V 1.3B; the others lie
-  around it. Inputs that are not named have the node's defaults. No pack has numbers for a model as
-  small as this one, this pack's presets included; coefficients and curves of other packs are those
-  of the 1.3B model, as are this pack's without a calibration.
+  around it. Inputs that are not named have the node's defaults. **This pack's presets and forecasts
+  were chosen with this very model at hand**, on other prompts; those of other packs were not, and
+  their coefficients and curves are those of the 1.3B model.
 - **computed**: rows that reached the model's last block over those of the uncached run.
 - **time**, **CPU**: seconds of the sampler and processor time of the server over those of the
   uncached render just before, the median over the prompts. On a tiny model what a pack itself costs
@@ -73,7 +76,6 @@ known there, every node that takes a model and gives one is tried with its defau
 LIMITS = """## What this cannot tell
 
 The model is tiny and its clips are simple: the order of methods carries over to real models better
-than decibels do, and thresholds do not at all. Both branches of a step run in one call here; packs
-that count calls instead of steps do worse where ComfyUI splits them for want of memory. Image to
-video, two experts, GPUs and compiled models are not in this table.
+than decibels do, and thresholds do not at all. Image to video, two
+experts, GPUs and compiled models are not in this table.
 """

@@ -20,8 +20,9 @@ from devtools.progress import say
 
 from . import peer_page, results
 from .peer_found import Pack, commit, methods, own, peer
-from .peer_rows import FULL, QUICK, Size, Yard, measured, uncached
+from .peer_rows import measured, uncached
 from .peer_server import RenderFailed, Rig, plain
+from .peer_yard import FULL, QUICK, Size, Yard
 from .quality import positive
 from .scenario import SCHEDULER, SHIFT
 

@@ -10,6 +10,7 @@ import folder_paths
 import numpy as np
 from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import ComfyExtension, io
+from torch.nn.functional import pad
 
 from . import vace
 from .meter import Meter
@@ -137,9 +138,24 @@ class VaceControl(io.ComfyNode):
         return io.NodeOutput([[text, {**extra, **said}] for text, extra in conditioning])
 
 
+class OneToken(io.ComfyNode):
+    """A condition that is one token longer, by zeros."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the host shows and calls."""
+        inputs = [io.Conditioning.Input("conditioning")]
+        return schema("OneToken", inputs, [io.Conditioning.Output()])
+
+    @classmethod
+    def execute(cls, conditioning: Any) -> io.NodeOutput:
+        """The condition, extended."""
+        return io.NodeOutput([[pad(text, (0, 0, 0, 1)), extra] for text, extra in conditioning])
+
+
 class BenchExtension(ComfyExtension):
     """The pack, as the host sees it."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """All nodes."""
-        return [Start, Stop, Keep, CopyInput, Vace, VaceControl]
+        return [Start, Stop, Keep, CopyInput, Vace, VaceControl, OneToken]
