@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--peer", type=Path, action="append", default=[], metavar="PATH",
         help="the folder of another pack; may be given several times",
     )  # fmt: skip
-    parser.add_argument("--only", nargs="+", metavar="NODE", help="only methods of these node ids")
+    parser.add_argument("--only", nargs="+", metavar="NODE", help="only these lines of the tables")
     parser.add_argument("--limit", type=positive, help="so many prompts only")
     parser.add_argument("--quick", action="store_true", help="one short clip, all in one server")
 
@@ -118,7 +118,7 @@ def side_by_side(packs: Sequence[Pack], size: Size, only: Sequence[str] | None) 
 def pack_results(pack: Pack, yard: Yard, only: Sequence[str] | None) -> Json:
     """What happened with one pack."""
     error = yard.rig.complaint(pack.folder[0]) if pack.folder else None
-    tried = [m for m in methods(pack, yard.rig) if not only or m.node in only]
+    tried = [m for m in methods(pack, yard.rig) if not only or m.name in only]
     if not tried and not only:
         error = error or "no node takes a model and gives one"
     found = {**named(pack), "error": error, "uncached": uncached(yard), "methods": []}

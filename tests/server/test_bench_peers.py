@@ -35,11 +35,19 @@ class Leaks(Node):
         inner.forward = scaled
         return (model.clone(),)
 
+class Scales(Node):
+    def patch(self, model, strength):
+        clone = model.clone()
+        clone.set_model_unet_function_wrapper(
+            lambda apply, args: apply(args["input"], args["timestep"], **args["c"]) * strength
+        )
+        return (clone,)
+
 class Raises(Node):
     def patch(self, model, strength):
         raise ValueError(f"no blocks in {__file__}\\nsecond line")
 
-NODE_CLASS_MAPPINGS = {"Leaks": Leaks, "Raises": Raises}
+NODE_CLASS_MAPPINGS = {"Leaks": Leaks, "Scales": Scales, "Raises": Raises}
 """
 DEADLY = """
 class Ends(Node):
@@ -49,6 +57,7 @@ class Ends(Node):
 
 NODE_CLASS_MAPPINGS = {"Ends": Ends}
 """
+EASY = "EasyCache, input copied"
 BROKEN = "raise ImportError(f'cannot import name gone from {__file__}\\nand more')"
 
 
@@ -66,8 +75,8 @@ def out(tmp_path_factory):
     leaky = pack(folder, "leaky-pack", HEAD + LEAKY)
     (leaky / "pyproject.toml").write_text('[project]\nname = "leaky"\nversion = "4.5.6"\n')
     broken = pack(folder, "broken-pack", BROKEN)
-    command = [sys.executable, "-m", "bench.peers", "--quick", "--only", "EasyCache", "Leaks"]
-    command += ["Raises", "--peer", leaky, "--peer", broken, "--out", folder / "out"]
+    command = [sys.executable, "-m", "bench.peers", "--quick", "--out", folder / "out"]
+    command += ["--only", EASY, "Leaks", "Scales", "Raises", "--peer", leaky, "--peer", broken]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
     )
@@ -106,24 +115,27 @@ def test_what_does_not_load_is_told_in_one_line(packs):
     assert [one["error"] for one in packs.values()] == [None, None, None]
 
 
-def test_the_hosts_easycache_is_measured_as_shipped_and_behind_a_copy(methods):
-    rows = [methods[name]["rows"][0] for name in ("EasyCache", "EasyCache, input copied")]
-    for row in rows:
-        assert row["settings"] == {"reuse_threshold": 0.2}
-        assert 0.3 < row["computed_share"] < 1 and row["computed"] == [10 * row["computed_share"]]
-        assert row["time_ratio"] > 0 and row["cpu_ratio"] > 0
-        assert row["uncached_unchanged"]
-    spoilt, kept = (row["psnr"]["mean"] for row in rows)
-    assert kept > spoilt + 5
+def test_the_hosts_easycache_is_measured(methods):
+    (row,) = methods[EASY]["rows"]
+    assert row["settings"] == {"reuse_threshold": 0.2}
+    assert 0.3 < row["computed_share"] < 1 and row["computed"] == [10 * row["computed_share"]]
+    assert row["time_ratio"] > 0 and row["cpu_ratio"] > 0 and row["uncached_unchanged"]
+    assert row["psnr"]["mean"] > 20 and row["ssim"]["mean"] > 0.8
 
 
 def test_the_hosts_easycache_leaves_nothing_behind_and_knows_vace(methods):
-    checks = methods["EasyCache, input copied"]["checks"]
-    assert [checks[name] for name in ("second_run", "bypass", "vace_never")] == ["yes"] * 3
-    reused = float(checks["vace_reusing"].split()[1])
-    assert checks["vace_reusing"].startswith("yes: ") and reused < 10
+    checks = methods[EASY]["checks"]
+    assert checks["bypass"] == checks["vace_never"] == "yes"
+    assert checks["vace_reusing"].startswith("yes: ")
+    assert float(checks["vace_reusing"].split()[1]) < 10
     apart, together = (float(n) for n in re.findall(r"([0-9.]+) (?:dB )?with", checks["apart"]))
     assert apart > 20 and together > 20
+
+
+def test_a_node_that_patches_its_own_clone_is_cleared(methods):
+    scales = methods["Scales"]
+    assert scales["checks"]["second_run"] == scales["checks"]["bypass"] == "yes"
+    assert scales["rows"][0]["psnr"]["mean"] < 60
 
 
 def test_what_a_pack_leaves_behind_is_seen_again_and_when_it_is_bypassed(methods):
