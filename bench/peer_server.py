@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ from .prompts import Prompt
 
 Json = dict[str, Any]
 HELPERS = {"tiny_wan": TINY_WAN, "step_cache_bench": ROOT / "bench" / "peer_nodes"}
-RENDER_SECONDS = 300.0
+RENDER_SECONDS, END_SECONDS = 300.0, 3.0
 BRANCHES = 2
 PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\"()]+)*[\\/]([^\\/\s'\"():]+)")
 FAILED = "Cannot import {place} module for custom nodes: "
@@ -127,8 +128,7 @@ class Rig:
 
     def _restarted(self, error: Exception) -> str:
         """A new server, and what became of the old one."""
-        process = self.server.process
-        ended = process is not None and process.poll() is not None
+        ended = has_ended(self.server.process)
         self.server.stop()
         say("ComfyUI is started again.")
         self.server = ComfyServer(packs=self.packs).start()
@@ -139,6 +139,14 @@ class Rig:
         frames = torch.from_numpy(np.load(path))
         path.unlink()
         return frames
+
+
+def has_ended(process: subprocess.Popen[bytes] | None) -> bool:
+    """Whether a process is over, or about to be: its connections break a moment before."""
+    try:
+        return process is not None and process.wait(END_SECONDS) is not None
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def plain(text: str) -> str:
