@@ -45,10 +45,11 @@ OVERRIDER = ("VideoForwardOverrider",)
 PRESETS = varied("preset", "balanced", "quality", "fast")
 
 
-def ours(method: str, never: Inputs, often: Inputs) -> Method:
+def ours(method: str, never: Inputs, often: Inputs, **fixed: Any) -> Method:
     """A method of this pack by its presets."""
     custom = {"preset": "custom"}
-    return Method(f"WanStepCache_{method}", PRESETS, {**custom, **never}, {**custom, **often})
+    node = f"WanStepCache_{method}"
+    return Method(node, PRESETS, {**custom, **never}, {**custom, **often}, fixed)
 
 
 def limited(name: str, never: float, often: float) -> tuple[Inputs, Inputs]:
@@ -60,7 +61,7 @@ OURS = (
     ours("EasyCache", *limited("reuse_threshold", 0.0, 3.0)),
     ours("FBCache", *limited("residual_diff_threshold", 0.0, 1.0)),
     ours("TeaCache", *limited("rel_l1_thresh", 0.0, 1.0)),
-    ours("MagCache", *limited("magcache_thresh", 0.0, 0.3)),
+    ours("MagCache", *limited("magcache_thresh", 0.0, 0.3), calibration=VARIANT),
     ours("TaylorSeer", {"interval": 1}, {"interval": 2}),
     ours("AdaCache", {"codebook": "1000:1"}, {"codebook": "1000:2"}),
     ours("CustomCache", *limited("rel_l1_thresh", 0.0, 1.0)),
