@@ -1,0 +1,97 @@
+"""Which packs are compared, what they call themselves, and which of their nodes are tried."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devtools.errors import DevError
+from devtools.paths import ROOT
+
+from .peer_packs import HOST, KNOWN, OURS, Method
+from .peer_server import Rig
+from .results import versions
+
+PACK, COMFYUI = "Wan Step Cache", "ComfyUI"
+VERSION = re.compile(r'^version\s*=\s*"([^"]+)"', re.MULTILINE)
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A pack as the results name it.
+
+    folder: its place in custom_nodes and where it comes from, None for ComfyUI's own nodes.
+    methods: what is tried of it, None where its nodes must tell.
+    """
+
+    name: str
+    version: str
+    commit: str = ""
+    folder: tuple[str, Path] | None = None
+    methods: tuple[Method, ...] | None = None
+
+    @property
+    def placed(self) -> dict[str, Path]:
+        """For the server."""
+        return dict([self.folder] if self.folder else [])
+
+
+def own() -> list[Pack]:
+    """ComfyUI's nodes and this pack."""
+    known = versions()
+    folder = ("wan-step-cache", ROOT)
+    return [
+        Pack(COMFYUI, known["comfyui"], methods=HOST),
+        Pack(PACK, known["pack"], commit(ROOT), folder, OURS),
+    ]
+
+
+def peer(path: Path) -> Pack:
+    """The pack in this folder; DevError if there is none."""
+    if not (path / "__init__.py").is_file():
+        raise DevError(f"--peer {path} is no folder of a custom node pack; give its absolute path.")
+    name = path.resolve().name
+    return Pack(name, version(path), commit(path), (name, path.resolve()))
+
+
+def version(path: Path) -> str:
+    """As its pyproject.toml says, else nothing."""
+    file = path / "pyproject.toml"
+    found = VERSION.search(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return found[1] if found else ""
+
+
+def commit(path: Path) -> str:
+    """The commit that a checkout is at, nothing for other folders; `+` if it was changed."""
+    if not (path / ".git").exists():
+        return ""
+    try:
+        head = _git(path, "rev-parse", "--short", "HEAD")
+        return head + ("+" if _git(path, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(path: Path, *words: str) -> str:
+    return subprocess.check_output(["git", "-C", str(path), *words], text=True).strip()
+
+
+def methods(pack: Pack, rig: Rig) -> Sequence[Method]:
+    """What is tried: nodes that are known, else every node that takes a model and gives one."""
+    if pack.methods is not None or pack.folder is None:
+        return pack.methods or ()
+    there = rig.nodes_of(pack.folder[0])
+    known = [KNOWN[name] for name in KNOWN if name in there]
+    return known or [Method(name) for name in there if patches_a_model(rig.declared[name])]
+
+
+def patches_a_model(info: Mapping[str, Any]) -> bool:
+    """Whether a node needs a MODEL called `model` and nothing else from other nodes, gives one."""
+    required = info["input"].get("required", {})
+    links = {n for n, s in required.items() if isinstance(s[0], str) and s[0] not in WIDGETS}
+    return links == {"model"} and required["model"][0] == "MODEL" and "MODEL" in info["output"][:1]
