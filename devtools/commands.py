@@ -19,7 +19,11 @@ from .errors import DevError
 from .progress import say
 
 Command = Callable[[argparse.Namespace], int]
-BENCHMARKS = {"quality": "bench.quality", "page": "bench.quality_page"}
+BENCHMARKS = {
+    "quality": "bench.quality",
+    "page": "bench.quality_page",
+    "cost": "bench.cost",
+}
 """Modules that run inside the environment, with what else the command line says."""
 
 TAKE_MORE = ("test", "bench")
