@@ -9,11 +9,13 @@ from typing import Any
 from devtools.markdown import table
 from devtools.paths import ROOT
 
+from . import gpu_page
 from .cost_targets import Verdict, expected_speedup, full_ms, overhead, reuse, speedup, verdicts
 from .cost_texts import COUNTS, INTRODUCTION, MODEL, REPRODUCE, TIMES
 
 Json = dict[str, Any]
 NOTHING = "-"
+GPU = ROOT / "bench" / "results" / "gpu.json"
 TIMES_HEAD = (
     "method", "level", "kept", "without ms", "computed: own ms", "overhead", "paired [95 %]",
     "reused ms", "own ms", "of a full evaluation", "decision ms", "speed-up / expected", "missed",
@@ -44,7 +46,7 @@ def text(found: Json) -> str:
     for model in found["models"]:
         head = f"### {model['name']}\n"
         parts += [head, table(COUNTS_HEAD, (counted(row) for row in model["rows"]))]
-    return "\n".join([*parts, REPRODUCE])
+    return "\n".join([*parts, REPRODUCE, gpu_page.part(GPU)])
 
 
 def heading(model: Json) -> str:

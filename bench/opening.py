@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from devtools.host_runtime import import_host
+from devtools.host_runtime import host_path, import_host
 from devtools.paths import ROOT
 
 
@@ -21,13 +21,16 @@ def part(name: str) -> Any:
 
 
 def open_host(base: Path, host: Path | None = None, cpu: bool = True) -> None:
-    """Imports both; the host's files go to `base`. On a CPU one thread, which is the steadiest.
+    """Imports both; the host's files go to `base`. Attention is torch's own (sdpa). On a CPU one
+    thread, which is the steadiest.
 
     Nothing that a model with random weights makes of its values can ring the collapse alarm: what
     it computes without a cache runs away already.
     """
     if cpu:
         torch.set_num_threads(1)
+    sys.path.insert(0, str(host or host_path()))
+    import_module("comfy.cli_args").args.use_pytorch_cross_attention = True  # read when imported
     import_host(host, base=base, cpu=cpu)
     support = str(ROOT / "tests" / "support")
     if support not in sys.path:

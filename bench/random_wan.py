@@ -21,7 +21,7 @@ class Shape:
     """A Wan's sizes, and what it works on.
 
     layers: that are built, of published_layers. size: latent frames, height and width. text: tokens
-    of each prompt.
+    of each prompt. kind: the host's model type.
     """
 
     name: str
@@ -33,6 +33,12 @@ class Shape:
     size: tuple[int, int, int]
     text: int = 512
     dtype: str = "float32"
+    kind: str = "t2v"
+
+    @property
+    def in_dim(self) -> int:
+        """Channels in: with an image, the latent, the image's and a mask."""
+        return 36 if self.kind == "i2v" else 16
 
     @property
     def tokens(self) -> int:
@@ -81,9 +87,9 @@ def random_weights(shape: Shape) -> dict[str, Tensor]:
     """A state dict in which every layer keeps the magnitude of what goes through it."""
     module, ops = import_module("comfy.ldm.wan.model"), import_module("comfy.ops")
     empty = module.WanModel(
-        model_type="t2v", dim=shape.dim, ffn_dim=shape.ffn, num_heads=shape.heads,
-        num_layers=shape.layers, text_dim=TEXT_DIM, device="meta", dtype=torch.float32,
-        operations=ops.manual_cast,
+        model_type=shape.kind, in_dim=shape.in_dim, dim=shape.dim, ffn_dim=shape.ffn,
+        num_heads=shape.heads, num_layers=shape.layers, text_dim=TEXT_DIM,
+        device="meta", dtype=torch.float32, operations=ops.manual_cast,
     )  # fmt: skip
     pattern = torch.randn(PATTERN, generator=torch.Generator().manual_seed(0))
     return {
@@ -108,16 +114,14 @@ def condition(shape: Shape, seed: int) -> list[Any]:
     return [[torch.randn(1, shape.text, TEXT_DIM, generator=generator), {}]]
 
 
-def sample(
-    model: Any, shape: Shape, steps: int, cfg: float = 5.0, sampler: str = "euler"
-) -> Tensor:
+def sample(model: Any, shape: Shape, steps: int, cfg: float = 5.0) -> Tensor:
     """One sampling by the host's own sampler, as the node KSampler calls it; the latent."""
     comfy_sample = import_module("comfy.sample")
     latent = torch.zeros(1, 16, *shape.size)
     noise = comfy_sample.prepare_noise(latent, 0)
     with torch.inference_mode():
         found: Tensor = comfy_sample.sample(
-            model, noise, steps, cfg, sampler, "simple", condition(shape, 1), condition(shape, 2),
+            model, noise, steps, cfg, "euler", "simple", condition(shape, 1), condition(shape, 2),
             latent, disable_pbar=True, seed=0,
         )  # fmt: skip
     return found

@@ -23,6 +23,7 @@ BENCHMARKS = {
     "quality": "bench.quality",
     "page": "bench.quality_page",
     "cost": "bench.cost",
+    "gpu": "bench.gpu",
 }
 """Modules that run inside the environment, with what else the command line says."""
 
