@@ -3,6 +3,11 @@
     python3 bench/gpu.py --comfyui PATH       bare Python with PyTorch and what ComfyUI requires
     python3 dev.py bench gpu                  in the environment that dev.py installs
 
+On a machine without a network: of ComfyUI's source `comfy`, `comfy_api`, `comfy_config`,
+`comfy_execution`, `comfy_extras`, `app`, `api_server`, `middleware`, `utils` and the files in its
+root are enough; of packages beside torch: numpy, einops, safetensors, psutil, tqdm, PyYAML,
+torchsde, trampoline, comfy-kitchen and comfy-aimdo, with --stand-ins for all others.
+
 With random weights no quality can be told, and what a method measures means nothing. So schedules
 are those that depend on sigmas alone (MagCache with its published curves, TaylorSeer), or have as
 many computed steps as published (step_mask). Evaluations are timed with CUDA events; whole runs are
@@ -38,8 +43,8 @@ NO_HOST = (
 )
 NO_PACKAGE = (
     "{name} cannot be imported: install what ComfyUI requires into this Python (`{python} -m pip "
-    "install -r {host}/requirements.txt`), or without a network put a folder with the packages "
-    "into PYTHONPATH."
+    "install -r {host}/requirements.txt`); or without a network put a folder with this package "
+    "into PYTHONPATH, and run with --stand-ins for those that sampling never uses."
 )
 
 
@@ -50,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quick", action="store_true", help="a tiny model, to try the script")
     parser.add_argument("--models", nargs="+", metavar="NAME", help='such as "14B 832x480x81"')
+    parser.add_argument(
+        "--stand-ins", nargs="*", metavar="PACKAGE",
+        help="do without packages that sampling never uses: all that are missing, or these",
+    )  # fmt: skip
     parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for everything")
     parser.add_argument("--time-limit", type=float, help="seconds for a model at a resolution")
 
@@ -74,6 +83,11 @@ def run(options: argparse.Namespace) -> None:
     host = host_folder(options.comfyui)
     require_device(options)
     os.environ["WAN_STEP_CACHE_HOST"] = str(host)
+    if options.stand_ins is not None:
+        from bench.stand_ins import stand_in  # noqa: PLC0415  (needed on bare machines only)
+
+        options.stand_ins = stand_in(frozenset(options.stand_ins))
+        say(f"Without {', '.join(options.stand_ins) or 'nothing'}.")
     with tempfile.TemporaryDirectory(prefix="wan-step-cache-bench-") as base:
         open_host_at(host, Path(base), options.device == "cpu")
         from bench.gpu_run import measure  # noqa: PLC0415  (needs the host)

@@ -29,6 +29,8 @@ published curves alone (MagCache, TaylorSeer), or have as many computed steps as
 (*share forced by step_mask*). *Sampled*: whole runs were sampled; *calculated*: from the medians of
 timed evaluations and the counts of the schedule. *Expected*: steps over computed steps.
 """
+STAND_INS = """Not installed there, and stood in for, since sampling never uses them: {}.
+"""
 CASES = ("method", "setting", "computed", "s without", "s with", "ratio", "expected",
          "published", "source", "")  # fmt: skip
 WAYS = ("method", "level", "kept on", "computed ms", "more than without", "reused ms", "share",
@@ -46,6 +48,8 @@ def text(found: Json) -> str:
     """The whole page."""
     facts = {**found["versions"], **found, "commit": found["commit"][:12]}
     parts = [INTRODUCTION.format(**facts)]
+    if found["stand_ins"]:
+        parts.append(STAND_INS.format(", ".join(found["stand_ins"])))
     for model in found["models"]:
         parts += section(model)
     return "\n".join(parts)

@@ -78,6 +78,7 @@ def empty(options: Namespace) -> Json:
         "cuda": torch.version.cuda,
         "versions": results.versions(),
         "settings": {"quick": options.quick, "budget": options.budget},
+        "stand_ins": options.stand_ins or [],
         "models": [],
     }
 

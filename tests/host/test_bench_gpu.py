@@ -9,6 +9,7 @@ import pytest
 from checkout import ROOT
 
 from bench.gpu_cases import CASES, forced
+from bench.stand_ins import NEVER_USED
 
 MODEL = "14B I2V 832x480x81"
 FAST_1_3B = {*range(10), 14, 19, 24, 29, 34, 38, 41, 44, 46, 48, 49}
@@ -31,8 +32,9 @@ def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     host = os.environ["WAN_STEP_CACHE_HOST"]
     done = script(
-        "--device", "cpu", "--quick", "--models", MODEL, "--comfyui", host, "--out", folder
-    )
+        "--device", "cpu", "--quick", "--models", MODEL, "--comfyui", host, "--out", folder,
+        "--stand-ins", *NEVER_USED,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -61,6 +63,7 @@ def test_every_way_and_case_of_a_model_is_timed(out):
     found = json.loads((out / "gpu.json").read_text())
     (model,) = found["models"]
     assert (model["name"], model["left_out"], found["device"]) == (MODEL, "", "cpu")
+    assert found["stand_ins"] == sorted(NEVER_USED)
     assert len(model["ways"]) == 7 and all(way["reused_ms"] > 0 for way in model["ways"])
     (case,) = model["cases"]
     assert (case["computed"], case["steps"], case["expected"]) == (15, 40, 2.6667)
