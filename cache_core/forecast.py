@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .errors import require
-from .forms import by_rows, slices
+from .forms import slices
 from .keeping import Slot, rows_of
 from .schedule import Position
 from .vocabulary import Anchor, ForecastForm, TimeAxis
@@ -138,9 +138,16 @@ def combine(
 ) -> Tensor:
     """The weighted sum, added up in fp32, in a new tensor of this type, on this device."""
     result = torch.empty(values[-1].shape, dtype=dtype, device=device)
-    flat = by_rows(result)
-    terms_of = [(w, rows_of(v, device)) for v, w in zip(values, weights, strict=True) if w]
-    for part in slices(*flat.shape):
-        terms = [weight * rows(part) for weight, rows in terms_of]
-        flat[part] = sum(terms[1:], terms[0]) if terms else 0.0
+    combine_into(result, values, weights)
     return result
+
+
+def combine_into(
+    result: Tensor, values: Sequence[Tensor | Slot], weights: Sequence[float]
+) -> None:
+    """Writes the weighted sum, added up in fp32, into a contiguous tensor of the values' shape."""
+    flat = result.view(-1, result.shape[-1])
+    terms_of = [(w, rows_of(v, result.device)) for v, w in zip(values, weights, strict=True) if w]
+    for part in slices(*flat.shape):
+        terms = [rows(part) if weight == 1 else weight * rows(part) for weight, rows in terms_of]
+        flat[part] = sum(terms[1:], terms[0]) if terms else 0.0

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .anchors import restore
 from .branches import Chunk
-from .forecast import combine, correction_weights
+from .forecast import combine, combine_into, correction_weights
 from .forms import Fill
 from .schedule import Position, Schedule
 from .store import History
@@ -26,8 +26,11 @@ def forecast_rows(
     run: Run, chunks: Sequence[Chunk], at: Position, latent: Tensor, base: Tensor | None
 ) -> Tensor:
     """What all rows reuse at a position, in a new tensor; added to ``base`` if given."""
-    parts = [recall(run, run.store.history(chunk.key), at, latent.device) for chunk in chunks]
-    value = parts[0] if len(parts) == 1 else torch.cat(parts)
+    kept = run.store.history(chunks[0].key).slots[-1]
+    shape = (len(latent), *kept.shape[1:])
+    value = torch.empty(shape, dtype=kept.dtype, device=latent.device)
+    for chunk in chunks:
+        recall(run, run.store.history(chunk.key), at, value[chunk.rows])
     if base is None:
         value = restore(run.forecast.anchor, value, latent, at.sigma)
     for chunk in chunks:
@@ -35,14 +38,13 @@ def forecast_rows(
     return value if base is None else value.add_(base)
 
 
-def recall(run: Run, history: History, at: Position, device: torch.device) -> Tensor:
-    """The forecast value at a position, in a new tensor; noted as owed if it is to be corrected."""
+def recall(run: Run, history: History, at: Position, into: Tensor) -> None:
+    """Write the forecast value at a position; noted as owed if it is to be corrected."""
     weights = run.forecast.weights(history.positions, at)
     history.mixed = sum(map(bool, weights))
-    value = combine(history.slots, weights, history.slots[-1].dtype, device)
+    combine_into(into, history.slots, weights)
     if run.forecast.corrects:
         history.owe(at, run.schedule.length(at.step), weights)
-    return value
 
 
 def correct_rows(

@@ -22,6 +22,8 @@ Command = Callable[[argparse.Namespace], int]
 BENCHMARKS = {
     "quality": "bench.quality",
     "page": "bench.quality_page",
+    "cost": "bench.cost",
+    "gpu": "bench.gpu",
     "peers": "bench.peers",
 }
 """Modules that run inside the environment, with what else the command line says."""

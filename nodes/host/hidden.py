@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +30,16 @@ def forward_hidden(executor: Any, args: list[Any], kwargs: dict[str, Any], call:
     if not call.reuses and stack.measured:
         call.record_residual(stack.base, stack.end, output)
     return output
+
+
+def unprompted(args: Sequence[Any]) -> list[Any]:
+    """The arguments of a forward without what its blocks alone attend to: text and image.
+
+    One token of text is left, since a forward embeds some; in small models the embedding of all of
+    it would be most of what a reuse costs.
+    """
+    latent, timestep, text, _, *rest = args
+    return [latent, timestep, text[:, :1], None, *rest]
 
 
 class HiddenStack:
@@ -103,7 +114,7 @@ class HiddenStack:
         options = dict(args[OPTIONS_ARGUMENT])  # the host writes into it
         unused = FOR_BLOCKS_ALONE.get(type(self.model).__name__)
         needed = {name: None if name == unused else value for name, value in kwargs.items()}
-        return forward(*with_options(args, options), **needed)
+        return forward(*with_options(unprompted(args), options), **needed)
 
     def _restore(self, head: Any, tokens: Tensor, *rest: Any) -> Tensor:
         """A head is entered straight from the embeddings; leave if there is nothing to reuse."""

@@ -5,9 +5,10 @@ import torch
 from flow import Flow, Planned, flow_run, random_latent
 
 import cache_core.forms
+from cache_core.branches import Chunk
 from cache_core.forecast import combine
 from cache_core.keeping import Keeping, SideStream, Slot
-from cache_core.recall import recall
+from cache_core.recall import forecast_rows
 from cache_core.schedule import Position
 from cache_core.store import History
 
@@ -154,11 +155,13 @@ def test_sums_of_kept_values_are_those_of_the_numbers_they_hold(keeping, into):
 
 @pytest.mark.parametrize("keeping", KEEPINGS, ids=str)
 def test_a_reused_value_has_the_dtype_that_was_computed(keeping):
-    history = History(1, keeping)
-    value = random_latent(1, (2, 4), torch.bfloat16)
-    history.record(Position(0, 0, 0.9), value, ("signature",))
     run = flow_run(Planned("CR"), sigmas=[1.0, 0.5, 0.0], forecast="hold")
-    found = recall(run, history, Position(1, 1, 0.5), CPU)
+    run.store.keeping = keeping
+    chunks = [Chunk(key, "group", 0, slice(key, key + 1), ("signature",)) for key in range(2)]
+    for chunk in chunks:
+        value = random_latent(chunk.key, (1, 4), torch.bfloat16)
+        run.store.history(chunk.key).record(Position(0, 0, 0.9), value, chunk.signature)
+    found = forecast_rows(run, chunks, Position(1, 1, 0.5), torch.zeros(2, 4), None)
     assert (found.dtype, found.shape) == (torch.bfloat16, (2, 4))
 
 

@@ -51,3 +51,15 @@ def test_separate_reuse_runs_block_0_at_most(
     wan.sample(caching.cached(model, level=level, max_consecutive_skips=2), steps=ALL_8)
     assert caching.actions(traces[0]) == caching.actions(traces[0], "uncond") == "CRRCRRCR"
     assert calls() == [block_0, *[2 * COMPUTED_3] * 3, head]
+
+
+def test_without_blocks_one_token_of_text_is_embedded(wan, caching, model):
+    tokens, text = [], 8
+    embedding = model.model.diffusion_model.text_embedding
+    handle = embedding.register_forward_hook(lambda _, args, out: tokens.append(out.shape[1]))
+    static = caching.with_policies(model, caching.static("MagCache"), level="hidden")
+    try:
+        wan.sample(static, steps=3)
+    finally:
+        handle.remove()
+    assert tokens == [text, 1, 1]

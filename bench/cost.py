@@ -1,0 +1,135 @@
+"""What the pack itself costs, in time, memory and waiting: `python3 dev.py bench cost`.
+
+Runs inside the environment. Writes cost.json, and from it the page docs/costs.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from devtools.child import INTERRUPTED, exit_on_terminate
+from devtools.errors import DevError
+from devtools.paths import ROOT
+from devtools.progress import say
+
+from . import cost_page, results
+from .commit import commit
+
+Json = dict[str, Any]
+FILE = "cost.json"
+FORMAT = 1
+SIZES = ("tiny", "1.3B", "14B")
+"""Names of models: how large each is built, says ``plans``."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How thoroughly a model is measured. every: all configurations, or the few."""
+
+    shape: Any
+    steps: int
+    pairs: int
+    every: bool
+
+
+def plans(quick: bool) -> dict[str, Plan]:
+    """By size. What is measured is nearly the same for few tokens and layers as for many."""
+    from .random_wan import TINY, WAN_1_3B, WAN_14B  # noqa: PLC0415  (dev.py reads this file)
+
+    small = {"size": (3, 8, 8), "text": 64, "dtype": "float32"}
+    full = {
+        "tiny": Plan(TINY, 16, 6, True),
+        "1.3B": Plan(replace(WAN_1_3B, layers=10, **small), 6, 4, False),
+        "14B": Plan(replace(WAN_14B, layers=2, **small), 6, 3, False),
+    }
+    if not quick:
+        return full
+    tiny = replace(TINY, layers=2, size=(3, 8, 8), text=8)
+    return {**full, "tiny": Plan(tiny, 6, 1, False)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line, but for what dev.py itself takes."""
+    parser.add_argument("--out", type=Path, help="folder for results and page (default: in place)")
+    parser.add_argument("--quick", action="store_true", help="the tiny model, briefly")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, help="these only (default: all)")
+    parser.add_argument("--page", action="store_true", help="write the page from the results again")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The benchmark."""
+    parser = argparse.ArgumentParser(prog="dev.py bench cost", description=__doc__)
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    exit_on_terminate()
+    try:
+        run(options)
+    except DevError as error:
+        say(f"dev.py: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measures each size, writes results and page."""
+    folder = options.out.resolve() if options.out else ROOT / "bench" / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    path, page = folder / FILE, cost_page.place(options.out)
+    if not options.page:
+        sizes = options.sizes or (SIZES[:1] if options.quick else SIZES)
+        measured(path, sizes, options.quick)
+    cost_page.write(results.read(path), page)
+    say(f"Look at {path} and {page}.")
+
+
+def measured(path: Path, sizes: Sequence[str], quick: bool) -> None:
+    """Every size in turn; the file is written after each."""
+    from .opening import open_host  # noqa: PLC0415  (as above)
+
+    found = {
+        "format": FORMAT,
+        "date": results.today(),
+        "commit": commit(),
+        "machine": results.machine(),
+        "versions": results.versions(),
+        "settings": {"quick": quick, "threads": 1},
+        "models": [],
+    }
+    with tempfile.TemporaryDirectory(prefix="wan-step-cache-bench-") as base:
+        open_host(Path(base))
+        for size in sizes:
+            found["models"].append(model(size, plans(quick)[size]))
+            results.write(path, found)
+
+
+def model(size: str, plan: Plan) -> Json:
+    """All rows of one size."""
+    from .cost_rows import FEW, Measured, configurations  # noqa: PLC0415  (as above)
+    from .opening import part  # noqa: PLC0415
+    from .random_wan import build  # noqa: PLC0415
+
+    started = time.monotonic()
+    gc.collect()
+    built = build(plan.shape)
+    bench = Measured(built, part("nodes.host").recognise(built), plan.shape, plan.steps, plan.pairs)
+    found: Json = {"name": size, **plan.shape.described(), "steps": plan.steps}
+    found |= {"pairs": plan.pairs, "block_ms": bench.block_ms(), "rows": []}
+    for configuration in configurations() if plan.every else FEW:
+        found["rows"].append(bench.row(configuration))
+        spent = (time.monotonic() - started) / 60
+        say(f"[{size}] {spent:5.1f} min  {cost_page.told(found, found['rows'][-1])}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

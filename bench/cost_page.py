@@ -1,0 +1,118 @@
+"""Writes docs/costs.md from the results of `python3 dev.py bench cost`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from devtools.markdown import table
+from devtools.paths import ROOT
+
+from . import gpu_page
+from .cost_targets import Verdict, expected_speedup, full_ms, overhead, reuse, speedup, verdicts
+from .cost_texts import COUNTS, INTRODUCTION, MODEL, REPRODUCE, TIMES
+
+Json = dict[str, Any]
+NOTHING = "-"
+GPU = ROOT / "bench" / "results" / "gpu.json"
+TIMES_HEAD = (
+    "method", "level", "kept", "without ms", "computed: own ms", "overhead", "paired [95 %]",
+    "reused ms", "own ms", "of a full evaluation", "decision ms", "speed-up / expected", "missed",
+)  # fmt: skip
+COUNTS_HEAD = (
+    "method", "level", "kept", "waits c / r", "allocations c / r", "allocated KiB c / r",
+    "all allocations r", "blocks r", "cache KiB", "peak over uncached KiB",
+)  # fmt: skip
+
+
+def place(out: Path | None) -> Path:
+    """The page, in the documentation or in a folder."""
+    return ROOT / "docs" / "costs.md" if out is None else out.resolve() / "costs.md"
+
+
+def write(found: Json, page: Path) -> None:
+    """The page."""
+    page.write_text(text(found), encoding="ascii")
+
+
+def text(found: Json) -> str:
+    """The whole page."""
+    facts = {**found["machine"], **found["versions"], **found["settings"]}
+    parts = [INTRODUCTION.format(date=found["date"], commit=found["commit"][:12], **facts)]
+    for model in found["models"]:
+        parts += [heading(model), table(TIMES_HEAD, (times(model, row) for row in model["rows"]))]
+    parts.append(COUNTS)
+    for model in found["models"]:
+        head = f"### {model['name']}\n"
+        parts += [head, table(COUNTS_HEAD, (counted(row) for row in model["rows"]))]
+    return "\n".join([*parts, REPRODUCE, gpu_page.part(GPU)])
+
+
+def heading(model: Json) -> str:
+    """What this model is."""
+    size = " x ".join(map(str, model["latent"]))
+    full = "all" if model["layers"] == model["published_layers"] else "only"
+    facts = {**model, "size": size, "full": full, "times": TIMES if model["name"] == "tiny" else ""}
+    return MODEL.format(**facts)
+
+
+def name_of(row: Json) -> list[str]:
+    """The cells that tell a configuration."""
+    kept = f"{row['cache_device']}, {row['cache_dtype']}"
+    return [row["method"], row["level"], kept]
+
+
+def times(model: Json, row: Json) -> Iterator[str]:
+    """A row of the table of times."""
+    own, used = row["computed_ms"], row["reused_ms"]
+    low, high = row["paired"]["interval"]
+    yield from name_of(row)
+    yield f"{row['plain_ms']['cpu']:.1f}"
+    yield f"{own['own_cpu']:.2f}"
+    yield percent(overhead(model, row).share)
+    yield f"{percent(row['paired']['median'])} [{percent(low)}, {percent(high)}]"
+    yield f"{used['cpu']:.2f}"
+    yield f"{used['own_cpu']:.2f}"
+    yield percent(reuse(model, row).share)
+    yield f"{own['deciding']:.2f}, {used['deciding']:.2f}"
+    yield f"{row['realised_speedup']:.2f} / {expected_speedup(row):.2f}"
+    yield missed(verdicts(model, row))
+
+
+def missed(found: Iterable[Verdict]) -> str:
+    """Which limits are not kept to, and by how much; or none."""
+    words = [f"{v.what}: {percent(v.share)} of {percent(v.limit)}" for v in found if not v.met]
+    return "; ".join(words) or "none"
+
+
+def counted(row: Json) -> Iterator[str]:
+    """A row of the table of counts."""
+    computed, reused = row["counts"]["computed"], row["counts"]["reused"]
+    yield from name_of(row)
+    yield f"{computed['own_reads']} / {reused['own_reads']}"
+    yield f"{computed['own_allocations']} / {reused['own_allocations']}"
+    yield f"{kib(computed['own_allocated'])} / {kib(reused['own_allocated'])}"
+    yield str(reused["allocations"])
+    yield str(reused["blocks"])
+    yield kib(row["peak_cache_bytes"])
+    yield kib(row["peak_bytes_over_uncached"])
+
+
+def kib(nbytes: int | None) -> str:
+    """In KiB."""
+    return NOTHING if nbytes is None else f"{nbytes / 1024:.0f}"
+
+
+def percent(share: float) -> str:
+    """A share in percent: two digits behind the point where it is small."""
+    return f"{100 * share:.2f} %" if abs(share) < 0.1 else f"{100 * share:.1f} %"
+
+
+def told(model: Json, row: Json) -> str:
+    """A row in a line of progress."""
+    name = " ".join(name_of(row))
+    reused = f"reused {row['reused_ms']['cpu']:.2f} of {full_ms(model, row):.0f} ms"
+    own = f"own {row['computed_ms']['own_cpu']:.2f} ms ({percent(overhead(model, row).share)})"
+    gain = f"x{row['realised_speedup']:.2f} ({percent(speedup(row).share)} of expected)"
+    return f"{name:<34} {own}, {reused}, {gain}; missed: {missed(verdicts(model, row))}"

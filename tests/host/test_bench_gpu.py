@@ -1,0 +1,90 @@
+"""The GPU benchmark's schedules; and all of it at a tiny size, on a CPU."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from checkout import ROOT
+
+from bench.gpu_cases import CASES, forced
+from bench.stand_ins import NEVER_USED
+
+MODEL = "14B I2V 832x480x81"
+FAST_1_3B = {*range(10), 14, 19, 24, 29, 34, 38, 41, 44, 46, 48, 49}
+FAST_14B = {*range(10), 16, 23, 30, 36, 41, 44, 47, 49}
+"""Steps that MagCache's own rule computes with its published curves, E 0.12 K 4 and E 0.24 K 6."""
+
+
+def script(*arguments, **variables):
+    known = {
+        k: v for k, v in os.environ.items() if k not in ("COMFYUI_PATH", "WAN_STEP_CACHE_HOST")
+    }
+    return subprocess.run(
+        [sys.executable, ROOT / "bench" / "gpu.py", *arguments],
+        env={**known, **variables}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    host = os.environ["WAN_STEP_CACHE_HOST"]
+    done = script(
+        "--device", "cpu", "--quick", "--models", MODEL, "--comfyui", host, "--out", folder,
+        "--stand-ins", *NEVER_USED,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("case", "computed"),
+    [(CASES[0], FAST_1_3B), (CASES[7], FAST_14B)],
+    ids=["1.3B", "14B"],
+)
+def test_magcache_computes_the_published_steps(host, pack, unalarmed, case, computed):
+    assert case.curve is not None
+    letters = case.letters()
+    assert {step for step, letter in enumerate(letters) if letter == "C"} == computed
+
+
+@pytest.mark.parametrize(("steps", "computed"), [(50, 25), (50, 14), (50, 18), (40, 27), (5, 2)])
+def test_a_forced_schedule_computes_its_share(steps, computed):
+    letters = forced(steps, computed)
+    assert (len(letters), letters.count("C")) == (steps, computed)
+    assert letters[0] == letters[-1] == "C"
+    gaps = [len(gap) for gap in letters[: letters.rindex("C")].lstrip("C").split("C")]
+    assert max(gaps) - min(gaps) <= 1
+
+
+def test_every_way_and_case_of_a_model_is_timed(out):
+    found = json.loads((out / "gpu.json").read_text())
+    (model,) = found["models"]
+    assert (model["name"], model["left_out"], found["device"]) == (MODEL, "", "cpu")
+    assert found["stand_ins"] == sorted(NEVER_USED)
+    assert len(model["ways"]) == 7 and all(way["reused_ms"] > 0 for way in model["ways"])
+    (case,) = model["cases"]
+    assert (case["computed"], case["steps"], case["expected"]) == (15, 40, 2.6667)
+    assert case["sampled"] and case["ratio"] > 0
+
+
+def test_the_page_is_written(out):
+    page = (out / "gpu.md").read_text()
+    assert f"### {MODEL}" in page and "| MagCache | E 0.24, K 6 | 15 of 40 |" in page
+
+
+def test_what_is_missing_is_said_with_a_remedy(tmp_path):
+    for arguments, words in (
+        ((), ("--comfyui PATH",)),
+        (("--comfyui", str(tmp_path)), (str(tmp_path), "--comfyui PATH")),
+    ):
+        done = script(*arguments)
+        assert done.returncode == 1 and not done.stdout.count("Traceback")
+        assert all(word in done.stdout + done.stderr for word in words)
+
+
+def test_without_a_gpu_it_says_so():
+    done = script(WAN_STEP_CACHE_HOST=os.environ["WAN_STEP_CACHE_HOST"], CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 1 and "there is no CUDA device" in done.stdout + done.stderr
