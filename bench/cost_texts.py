@@ -38,8 +38,7 @@ TIMES = """
 - **computed: own ms**, **overhead**: the pack's own time, and its share of an evaluation *without*.
 - **paired**: how much longer computed evaluations took than the same ones of the sampling just
   before or after, without the pack: the median over the pairs, and the 95 % interval of their mean.
-  It holds what the host does more because there are wrappers, that its caches are cold after other
-  code, and all the noise of the machine.
+  It holds what the host does more because there are wrappers, and all the noise of the machine.
 - **reused ms**: a whole reused evaluation. Most of it is the host's: it batches the prompts, and
   combines the branches; at level hidden the embeddings and the head run too.
 - **decision ms**: of the own time of computed and of reused evaluations, finding out which it is.

@@ -15,7 +15,7 @@ OUTSTANDING = """## On a GPU
 
 No figures yet: `python3 dev.py bench gpu` (or `python3 bench/gpu.py --comfyui PATH` with any Python
 that has PyTorch for CUDA and what ComfyUI requires) measures them on a machine with an NVIDIA GPU,
-in ten minutes. The script is tested on a CPU at tiny sizes only.
+with a budget of ten minutes. The script is tested on a CPU at tiny sizes only.
 """
 INTRODUCTION = """# What the cache saves on {device}
 
