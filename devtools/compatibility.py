@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,14 +13,18 @@ from .markdown import table
 from .paths import ROOT
 
 PAGE = ROOT / "docs" / "compatibility.md"
+FEW = 8
+"""What less than one row in so many tells is no column of a table."""
+MORE, NOTHING = "more", "-"
 PROPERTY = "compatibility"
 """The property of a test that holds a table, a row and its cells, as JSON."""
 
 INTRODUCTION = """# Compatibility
 
 Written by `python3 dev.py matrix` from the results of tests on real ComfyUI servers and samplers,
-with tiny models of the host's own classes: versions {versions}. A row stands here for each of them
-on which all its tests passed.
+with tiny models of the host's own classes: versions {versions}. The last
+column says on which of them a row holds; others lack the class or node, or were not asked.
+{failures}
 
 *exact*: a cache that never reuses gives the very bits of ComfyUI without the pack, and a value that
 is reused at the point where it was computed is the computed one: to the bit at cache level
@@ -30,7 +35,9 @@ TITLES = {
     "Samplers": "Evaluations of the model in one step, and what of them is reused.",
     "Schedulers": "",
     "Ways to sample": "",
-    "Neighbours": "Other nodes and packs on the same model or conditioning.",
+    "Neighbours": "Other nodes and packs on the same model or conditioning. *result*: that of "
+    "a cache that never reuses, against ComfyUI without the pack. *reuse*: whether steps are then "
+    "reused, with the right values. *cfg cache*: whether CFG Cache leaves the negative prompt out.",
     "Official templates": "ComfyUI's own Wan workflows with an Apply node behind every model "
     "loader, or one for both experts: accepted by its validation, and rendered at 64 by 64 pixels, "
     "9 frames and 20 steps with tiny stand-ins for the models. Steps are those of all samplers "
@@ -83,10 +90,23 @@ def told(path: Path) -> Iterator[tuple[str, str, dict[str, str], bool]]:
                 yield title, name, cells, passed
 
 
+def failures(results: Mapping[str, Path]) -> str:
+    """Which tests failed on which host."""
+    lines = [f"- {version}: `{name}`" for version, path in results.items() for name in broken(path)]
+    return "\n".join(["\nTests that failed:\n", *lines]) if lines else "No test failed."
+
+
+def broken(path: Path) -> Iterator[str]:
+    """Names of the tests that failed on a host, with their modules."""
+    for case in ET.parse(path).iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            yield f"{case.get('classname')}: {case.get('name')}"
+
+
 def page(results: Mapping[str, Path]) -> str:
     """The whole page."""
     versions = list(results)
-    parts = [INTRODUCTION.format(versions=", ".join(versions))]
+    parts = [INTRODUCTION.format(versions=", ".join(versions), failures=failures(results))]
     for title, rows in gathered(results).items():
         if rows:
             parts += [f"## {title}\n", *filter(None, [TITLES[title] and f"{TITLES[title]}\n"])]
@@ -95,10 +115,16 @@ def page(results: Mapping[str, Path]) -> str:
 
 
 def _table(title: str, rows: Mapping[str, Row], versions: Sequence[str]) -> str:
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row.cells))
-    head = [title.lower(), *columns, "ComfyUI"]
-    return table(head, (_cells(name, row, columns, versions) for name, row in rows.items()))
+    """What only a few rows tell has no column: it is in the last one, with its name."""
+    told = Counter(column for row in rows.values() for column in row.cells)
+    columns = [name for name, count in told.items() if count * FEW > len(rows)]
+    rest = [MORE] if len(columns) < len(told) else []
+    head = [title.lower(), *columns, *rest, "ComfyUI"]
+    words = [name.replace("_", " ") for name in head]
+    return table(words, (_cells(name, row, head, versions) for name, row in rows.items()))
 
 
-def _cells(name: str, row: Row, columns: Iterable[str], versions: Sequence[str]) -> list[str]:
-    return [name, *(row.cells.get(column, "-") for column in columns), row.hosts(versions)]
+def _cells(name: str, row: Row, head: Sequence[str], versions: Sequence[str]) -> list[str]:
+    rare = [f"{column}: {cell}" for column, cell in row.cells.items() if column not in head]
+    cells = {**row.cells, MORE: "; ".join(rare) or NOTHING}
+    return [name, *(cells.get(column, NOTHING) for column in head[1:-1]), row.hosts(versions)]

@@ -54,10 +54,24 @@ def test_rows_are_merged_and_say_where_they_hold(results):
     assert "versions 1.0, 2.0" in page
 
 
+def test_what_failed_is_named_even_if_it_told_nothing(results):
+    assert "Tests that failed:\n\n- 1.0: `test_0: test_s2v`\n" in compatibility.page(results)
+    assert "No test failed." in compatibility.page({"2.0": results["2.0"]})
+
+
 def test_what_only_failed_says_so(results):
     page = compatibility.page({"1.0": results["1.0"]})
     assert "| S2V | fails | - | none; fails on 1.0 |" in page
     assert "heun" not in page
+
+
+def test_what_few_rows_tell_has_no_column_of_its_own():
+    rows = {f"row {i}": compatibility.Row({"cached": "yes"}, {"1.0": True}) for i in range(20)}
+    rows["row 3"].cells["memory_peak"] = "two windows"
+    made = compatibility._table("Samplers", rows, ["1.0"])
+    assert "| samplers | cached | more | ComfyUI |" in made
+    assert "| row 2 | yes | - | all |" in made
+    assert "| row 3 | yes | memory_peak: two windows | all |" in made
 
 
 def test_tables_come_in_their_order_and_empty_ones_not_at_all(results):

@@ -173,7 +173,9 @@ def in_words(kind):
         "before block 0": (kind.encoders, "on a reuse only for FBCache"),
     }
     return {
-        column: f"{', '.join(modules)}: {when}" if modules else "nothing of its own"
+        column: f"{', '.join(m.replace('patch.', 'the patch') for m in modules)}: {when}"
+        if modules
+        else "nothing of its own"
         for column, (modules, when) in cells.items()
     }
 
