@@ -1,28 +1,36 @@
 """The timeline on a node: what a user sees while the tiny Wan renders."""
 
+import json
 import re
 
 import pytest
+from checkout import ROOT
 from graph import cached, experts, plain, traces
 
 pytestmark = pytest.mark.server
 COMPUTED = "CMX"
+(EXAMPLE,) = (ROOT / "tests" / "assets" / "tiny_wan" / "example_workflows").glob("*.json")
+APPLY, SAMPLER, STEPS = 3, 7, 30
+"""In the example: its Apply node, its sampler, and what that does."""
 
 
 @pytest.fixture(scope="module")
 def finished(tab, server):
-    """A tab in which a cached workflow has run by pressing Run, and the trace of that run."""
-    tab.load(cached(plain(seed=31 + tab.nodes2)))
+    """A tab in which the tiny example has run by pressing Run, and the trace of that run."""
+    workflow = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+    (sampler,) = (node for node in workflow["nodes"] if node["id"] == SAMPLER)
+    sampler["widgets_values"][0] = 31 + tab.nodes2
+    tab.load_saved(workflow)
     tab.press_run()
     tab.wait_for_timeline("saved")
     tab.screenshot("timeline")
-    (trace,) = traces_of(tab, server)
+    (trace,) = traces_of(tab, server, APPLY)
     return tab, trace
 
 
-def traces_of(tab, server):
-    """The traces of the prompt that the timeline shows, once it is over."""
-    prompt = tab.property()["shown"]["prompt"]
+def traces_of(tab, server, node="cache"):
+    """The traces of the prompt that the timeline of a node shows, once it is over."""
+    prompt = tab.property(node)["shown"]["prompt"]
     server.wait(prompt)
     return traces(server, prompt)
 
@@ -40,7 +48,7 @@ def test_it_ends_with_the_numbers_of_the_trace(finished):
     said = tab.timeline()
     assert f"{computed} of {summary['steps']} steps computed" in said
     assert speedup_of(tab) == pytest.approx(summary["estimated_speedup"], abs=0.0051)
-    (run,) = tab.property()["shown"]["runs"]
+    (run,) = tab.property(APPLY)["shown"]["runs"]
     letters = run["branches"]["cond"]["row"]
     for record in rows:
         assert (letters[record["step"]] in COMPUTED) == (record["action"] == "compute")
@@ -51,9 +59,10 @@ def test_it_ends_with_the_numbers_of_the_trace(finished):
 def test_a_cell_explains_itself(finished):
     tab, trace = finished
     first = next(r for r in trace["records"] if r["step"] == 0 and r["branch"] == "cond")
-    assert tab.hover(0.01, 0.1).startswith("Step 1 of 12, cond: computed")
+    assert tab.hover(0.01, 0.1).startswith(f"Step 1 of {STEPS}, cond: computed")
     assert first["reason"] in tab.hover(0.01, 0.1)
-    assert tab.hover(0.99, 0.4).startswith("Step 12 of 12, uncond: computed (forced), last steps")
+    last = f"Step {STEPS} of {STEPS}, uncond: computed (forced), last steps"
+    assert tab.hover(0.99, 0.4).startswith(last)
 
 
 def test_it_is_described_for_those_who_do_not_see_it(finished):
@@ -64,7 +73,7 @@ def test_it_is_described_for_those_who_do_not_see_it(finished):
 
 def test_it_never_enters_the_prompt(finished):
     tab, _ = finished
-    inputs = tab.prompt()["cache"]["inputs"]
+    inputs = tab.prompt()[str(APPLY)]["inputs"]
     assert set(inputs) >= {"model", "preset", "residual_diff_threshold"}
     assert not [name for name in inputs if "timeline" in name]
 
@@ -78,7 +87,7 @@ def test_it_survives_saving_and_loading(finished):
 
 def test_a_copy_of_the_node_has_not_run(finished):
     tab, _ = finished
-    tab.evaluate("() => app.graph.add(app.graph.getNodeById('cache').clone())")
+    tab.evaluate("(id) => app.graph.add(app.graph.getNodeById(id).clone())", APPLY)
     tab.wait("() => document.querySelector('[aria-label^=\"Step cache timeline: no run yet\"]')")
     tab.load_saved(tab.evaluate("() => { app.graph.remove(app.graph.nodes.at(-1)); "
                                 "return app.graph.serialize() }"))
