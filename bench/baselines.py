@@ -8,7 +8,7 @@ from typing import Any
 
 from .entry import Entry
 from .scenario import MAIN, Scenario
-from .workbench import Workbench, part
+from .stage import Stage, part
 
 FEWER, EVERY = "fewer steps", "every k-th step"
 SHIPPED, SHIELDED, LAZY = "host EasyCache", "host EasyCache, input copied", "host LazyCache"
@@ -24,7 +24,7 @@ def baselines(scenario: Scenario) -> Iterator[Entry]:
     """All of them; outside the main scenario less of what does worst."""
     for share in SHARES:
         steps = round(share * scenario.steps)
-        yield Entry("baseline", FEWER, f"{steps} steps", lambda bench: bench.model, steps=steps)
+        yield Entry("baseline", FEWER, f"{steps} steps", lambda stage: stage.model, steps=steps)
     if scenario == MAIN:
         yield from worst()
     for limit in EASY:
@@ -36,7 +36,7 @@ def baselines(scenario: Scenario) -> Iterator[Entry]:
 def worst() -> Iterator[Entry]:
     """What does worst, once."""
     for interval in INTERVALS:
-        yield Entry("baseline", EVERY, f"k {interval}", lambda b, k=interval: every(b, k))
+        yield Entry("baseline", EVERY, f"k {interval}", lambda s, k=interval: every(s, k))
     for limit in EASY:
         yield cached(SHIPPED, "Easy", limit)
 
@@ -44,17 +44,17 @@ def worst() -> Iterator[Entry]:
 def cached(method: str, node: str, limit: float, copied: bool = False) -> Entry:
     """One of the host's nodes at a threshold."""
 
-    def patch(bench: Workbench) -> Any:
-        return host_node(shielded(bench.model) if copied else bench.model, node, limit)
+    def patch(stage: Stage) -> Any:
+        return host_node(shielded(stage.model) if copied else stage.model, node, limit)
 
     return Entry("baseline", method, f"threshold {limit:g}", patch)
 
 
-def every(bench: Workbench, interval: int) -> Any:
+def every(stage: Stage, interval: int) -> Any:
     """One step in so many, from the first on; the others repeat it. First and last are computed."""
     choice = part("cache_core.taylorseer_presets").TaylorSeerChoice("custom", interval, 0, 1)
     options = part("cache_core").Options(forecast="hold")
-    return part("nodes.host").attach(bench.model, bench.identity, choice, options)
+    return part("nodes.host").attach(stage.model, stage.identity, choice, options)
 
 
 def host_node(model: Any, which: str, threshold: float) -> Any:

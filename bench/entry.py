@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .workbench import Workbench
+from .stage import Stage
 
-Patch = Callable[[Workbench], Any]
+Patch = Callable[[Stage], Any]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .statistics import bootstrap, mean, median
 from .workbench import Sampled, Workbench
 
 Json = dict[str, Any]
-UNCACHED = Entry("baseline", "uncached", "", lambda bench: bench.model)
+UNCACHED = Entry("baseline", "uncached", "", lambda stage: stage.model)
 QUICK_VALUES = {"pack": 2, "baseline": 1}
 
 
@@ -56,6 +56,7 @@ def measure(
         "steps": scenario.steps,
         "sampler": scenario.sampler,
         "cfg": scenario.cfg,
+        "wan": scenario.wan,
         "uncached": {
             "seconds": round(seconds, 3),
             "cpu_seconds": round(sum(one.cpu_seconds for one in references), 3),
@@ -68,9 +69,9 @@ def sampled(
     bench: Workbench, scenario: Scenario, prompts: Sequence[Prompt], entry: Entry
 ) -> list[Sampled]:
     """A clip of every prompt."""
-    model = entry.patch(bench)
+    models = [entry.patch(stage) for stage in bench.of(scenario)]
     steps = entry.steps or scenario.steps
-    return [bench.sample(model, replace(scenario, steps=steps), prompt) for prompt in prompts]
+    return [bench.sample(models, replace(scenario, steps=steps), prompt) for prompt in prompts]
 
 
 def row_of(entry: Entry, references: Sequence[Sampled], runs: Sequence[Sampled]) -> Json:
@@ -79,7 +80,7 @@ def row_of(entry: Entry, references: Sequence[Sampled], runs: Sequence[Sampled])
     shares = [run.computed / before.evaluations for before, run in pairs]
     found = [compare(before.frames, run.frames) for before, run in pairs]
     cpu = sum(run.cpu_seconds for run in runs)
-    traces = [run.trace for run in runs if run.trace is not None]
+    traces = [trace for run in runs for trace in run.traces]
     return {
         "family": entry.family,
         "method": entry.method,

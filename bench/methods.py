@@ -8,13 +8,13 @@ from typing import Any
 
 from .entry import Entry
 from .scenario import MAIN, Scenario
-from .workbench import Workbench, part
+from .stage import Stage, part
 
 FORECASTS = ("auto", "hold", "taylor")
 PRESETS = ("quality", "balanced", "fast")
 FIRST_BLOCK = ((0.04, 3), (0.07, 3), (0.12, 4), (0.2, 6))
 """Thresholds, and how many steps may be reused in a row."""
-Make = Callable[[Workbench, str, Any], Any]
+Make = Callable[[Stage, str, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -59,57 +59,57 @@ def choice(name: str, *args: Any, **kwargs: Any) -> Any:
     return getattr(module, f"{name}Choice")(*args, **kwargs)
 
 
-def fbcache(bench: Workbench, preset: str, value: tuple[float, int]) -> Any:
+def fbcache(stage: Stage, preset: str, value: tuple[float, int]) -> Any:
     """First block cache; with few computed steps the limit of reuses in a row has to give way."""
     made = choice("FBCache", preset, value[0])
     return Guarded(made, value[1]) if preset == "custom" else made
 
 
-def teacache_e0(bench: Workbench, preset: str, value: float) -> Any:
+def teacache_e0(stage: Stage, preset: str, value: float) -> Any:
     """TeaCache with `use_ret_steps` and the calibrated polynomial."""
-    return choice("TeaCache", preset, value, True, calibration=bench.calibration)
+    return choice("TeaCache", preset, value, True, calibration=stage.calibration)
 
 
-def teacache_e(bench: Workbench, preset: str, value: float) -> Any:
+def teacache_e(stage: Stage, preset: str, value: float) -> Any:
     """TeaCache without `use_ret_steps`, with the calibrated polynomial."""
-    return choice("TeaCache", preset, value, False, calibration=bench.calibration)
+    return choice("TeaCache", preset, value, False, calibration=stage.calibration)
 
 
-def magcache(bench: Workbench, preset: str, value: tuple[float, int]) -> Any:
+def magcache(stage: Stage, preset: str, value: tuple[float, int]) -> Any:
     """MagCache with calibrated ratios."""
-    return choice("MagCache", preset, *value, 0.2, calibration=bench.calibration)
+    return choice("MagCache", preset, *value, 0.2, calibration=stage.calibration)
 
 
-def taylorseer(bench: Workbench, preset: str, value: int) -> Any:
+def taylorseer(stage: Stage, preset: str, value: int) -> Any:
     """TaylorSeer of order 1."""
     return choice("TaylorSeer", preset, value, 1, 6)
 
 
-def adacache(bench: Workbench, preset: str, value: float) -> Any:
+def adacache(stage: Stage, preset: str, value: float) -> Any:
     """AdaCache with the fast codebook for 30 steps, its distances times `value`."""
     module = part("cache_core.adacache")
     book = module.parse_codebook(part("cache_core.adacache_presets").OFFICIAL["30 steps fast"][0])
     return choice("AdaCache", preset, ", ".join(f"{d * value:.6g}:{n}" for d, n in book))
 
 
-def customcache(bench: Workbench, preset: str, value: float) -> Any:
+def customcache(stage: Stage, preset: str, value: float) -> Any:
     """CustomCache, which has no calibration: the raw signal of the tiny Wan."""
     return choice("CustomCache", preset, value)
 
 
-def easycache(bench: Workbench, preset: str, value: float) -> Any:
+def easycache(stage: Stage, preset: str, value: float) -> Any:
     """The pack's own EasyCache."""
     return choice("EasyCache", preset, value)
 
 
-def cfgcache(bench: Workbench, preset: str, value: int) -> Any:
+def cfgcache(stage: Stage, preset: str, value: int) -> Any:
     """CFG Cache, from 30 % of the schedule on."""
     return choice("CFGCache", preset, value, 0.3, 1.0)
 
 
-def easycache_guided(bench: Workbench, preset: str, value: float) -> Any:
+def easycache_guided(stage: Stage, preset: str, value: float) -> Any:
     """EasyCache, and CFG Cache of interval 2 behind it."""
-    return easycache(bench, preset, value), cfgcache(bench, preset, 2)
+    return easycache(stage, preset, value), cfgcache(stage, preset, 2)
 
 
 GUIDED = (cfgcache, easycache_guided)
@@ -161,16 +161,16 @@ def swept(sweep: Sweep, values: Sequence[Any], forecast: str) -> Iterator[Entry]
 
 def patch_with(
     sweep: Sweep, preset: str, value: Any, forecast: str
-) -> Callable[[Workbench], Any]:
-    """How a workbench's model gets this method."""
+) -> Callable[[Stage], Any]:
+    """How a model gets this method."""
 
-    def patch(bench: Workbench) -> Any:
-        made = sweep.make(bench, preset, value)
+    def patch(stage: Stage) -> Any:
+        made = sweep.make(stage, preset, value)
         options = part("cache_core").Options(forecast=forecast)
-        model = bench.model
+        model = stage.model
         for one in made if isinstance(made, tuple) else (made,):
             own = Guarded(one) if preset == "custom" and not isinstance(one, Guarded) else one
-            model = part("nodes.host").attach(model, bench.identity, own, options)
+            model = part("nodes.host").attach(model, stage.identity, own, options)
         return model
 
     return patch

@@ -5,26 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 SHIFT = 5.0
+EXPERTS = "experts"
+WANS = {"": "", EXPERTS: ", two experts", "first_frame": ", first frame given"}
+"""What is sampled, and how a title says it: text to video by one model or by the two experts of
+Wan 2.2, or the rest of a clip whose first frame is given."""
 SCHEDULER = "simple"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A sampler, its steps and its guidance."""
+    """A sampler, its steps and its guidance; ``wan``: one of ``WANS``."""
 
     steps: int
     sampler: str
     cfg: float
+    wan: str = ""
 
     @property
     def name(self) -> str:
         """As the command line and the results call it."""
-        return f"{self.sampler}-{self.steps}-cfg{self.cfg:g}"
+        wan = f"-{self.wan}" if self.wan else ""
+        return f"{self.sampler}-{self.steps}-cfg{self.cfg:g}{wan}"
 
     @property
     def title(self) -> str:
         """As a heading says it."""
-        return f"{self.sampler}, {self.steps} steps, CFG {self.cfg:g}"
+        return f"{self.sampler}, {self.steps} steps, CFG {self.cfg:g}{WANS[self.wan]}"
 
     def threshold(self, value: float) -> float:
         """For about as many computed steps as ``value`` gives in the main scenario.
@@ -50,6 +56,8 @@ SCENARIOS = {
         replace(MAIN, sampler="dpmpp_2m"),
         replace(MAIN, steps=20),
         replace(MAIN, steps=50),
+        replace(MAIN, wan=EXPERTS),
+        replace(MAIN, wan="first_frame"),
     )
 }
 """The main one, and each thing about it changed once."""

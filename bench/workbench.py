@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -16,10 +18,11 @@ from torch import Tensor
 from devtools.host_runtime import import_host
 from devtools.paths import ROOT
 
+from .clips import frames_of, latent_of
 from .prompts import CALIBRATION, Prompt
-from .scenario import MAIN, SCHEDULER, SHIFT, Scenario
+from .scenario import EXPERTS, MAIN, Scenario
+from .stage import Stage, load, measured, part
 
-LATENT = (1, 16, 5, 16, 16)
 CALIBRATED = "bench.safetensors"
 
 
@@ -28,7 +31,7 @@ class Sampled:
     """One sampling: its frames [frames, height, width, channels] in 0..1, and what it took.
 
     computed: evaluations in which the model ran to its last block; half of one where one of its two
-    branches did. cpu_seconds: of this process. trace: the pack's own, None without it.
+    branches did. cpu_seconds: of this process. traces: the pack's own, one for each model.
     """
 
     frames: Tensor
@@ -36,12 +39,12 @@ class Sampled:
     computed: float
     seconds: float
     cpu_seconds: float
-    trace: Any | None
+    traces: tuple[Any, ...]
 
 
 @dataclass
 class Counter:
-    """Counts evaluations, and the rows of them that reached the last block of the model.
+    """Counts evaluations, and the rows of them that reached the last block of a model.
 
     rows: of an evaluation in which all branches run.
     """
@@ -51,7 +54,7 @@ class Counter:
     ran: int = 0
 
     def block(self, _block: Any, _inputs: Any, output: Tensor) -> None:
-        """The last block of the model ran on some rows."""
+        """The last block of a model ran on some rows."""
         self.ran += len(output)
 
     def step(self, *_: Any) -> None:
@@ -66,47 +69,28 @@ class Counter:
 
 @dataclass
 class Workbench:
-    """The model behind ModelSamplingSD3, which Wan it is, and its calibration."""
+    """The models by scenario: one, or the two experts; and the traces of the newest sampling."""
 
-    model: Any
-    identity: Any
-    calibration: Any = None
+    stages: dict[str, tuple[Stage, ...]] = field(default_factory=dict)
     traces: list[Any] = field(default_factory=list)
 
-    def sample(self, model: Any, scenario: Scenario, prompt: Prompt) -> Sampled:
-        """One clip."""
+    def of(self, scenario: Scenario) -> tuple[Stage, ...]:
+        """The models that a scenario samples with."""
+        return self.stages[EXPERTS if scenario.wan == EXPERTS else ""]
+
+    def sample(self, models: Sequence[Any], scenario: Scenario, prompt: Prompt) -> Sampled:
+        """One clip by these, which are clones of the scenario's models."""
         counter = Counter(rows=1 if scenario.cfg == 1 else 2)
-        blocks = self.model.get_model_object("diffusion_model").blocks
-        handle = blocks[-1].register_forward_hook(counter.block)
         self.traces.clear()
-        wall, cpu = time.perf_counter(), time.process_time()
-        try:
-            latent = _latent(model, scenario, prompt, counter.step)
-        finally:
-            handle.remove()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        frames = import_module("tiny_wan.nodes").TinyWanDecode.execute({"samples": latent}).args[0]
-        trace = self.traces[-1] if self.traces else None
-        return Sampled(frames, counter.evaluations, counter.computed, wall, cpu, trace)
-
-
-def _latent(model: Any, scenario: Scenario, prompt: Prompt, callback: Any) -> Tensor:
-    """By the host's own sampler, as the node KSampler calls it."""
-    words, comfy_sample = import_module("tiny_wan.words"), import_module("comfy.sample")
-    text, seed = prompt
-    latent = torch.zeros(LATENT)
-    noise = comfy_sample.prepare_noise(latent, seed)
-    positive, negative = ([[words.embed(part).float(), {}]] for part in (text, ""))
-    with torch.inference_mode():
-        return comfy_sample.sample(
-            model, noise, scenario.steps, scenario.cfg, scenario.sampler, SCHEDULER,
-            positive, negative, latent, callback=callback, disable_pbar=True, seed=seed,
-        )  # fmt: skip
-
-
-def part(name: str) -> Any:
-    """A module of the pack by its dotted name."""
-    return import_module(f"{import_module('pack').NAME}.{name}")
+        with ExitStack() as hooks:
+            for stage in self.of(scenario):
+                last = stage.model.get_model_object("diffusion_model").blocks[-1]
+                hooks.callback(last.register_forward_hook(counter.block).remove)
+            wall, cpu = time.perf_counter(), time.process_time()
+            latent = latent_of(models, scenario, prompt, counter.step)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        frames, found = frames_of(latent, scenario), tuple(self.traces)
+        return Sampled(frames, counter.evaluations, counter.computed, wall, cpu, found)
 
 
 def open_workbench(base: Path, calibrated: bool = True) -> Workbench:
@@ -117,26 +101,23 @@ def open_workbench(base: Path, calibrated: bool = True) -> Workbench:
         sys.path.append(str(folder))
     import_module("pack").load_pack()
     logging.disable(logging.INFO)
-    bench = _with_model()
+    bench = Workbench({"": (load(),), EXPERTS: (load("high"), load("low"))})
     # The pack publishes a run's trace when it ends.
     part("nodes.host.wrappers").publish = bench.traces.append
     if calibrated:
-        bench.calibration = calibrate(bench)
-    bench.sample(bench.model, Scenario(2, "euler", MAIN.cfg), CALIBRATION)  # warm-up
+        calibrate(bench)
+    for wan in ("", EXPERTS):  # warm-up
+        models = [stage.model for stage in bench.stages[wan]]
+        bench.sample(models, Scenario(2, "euler", MAIN.cfg, wan), CALIBRATION)
     return bench
 
 
-def _with_model() -> Workbench:
-    path = ROOT / "tests" / "assets" / "tiny_wan" / "tiny_wan.safetensors"
-    plain = import_module("comfy.sd").load_diffusion_model(str(path))
-    sampling = import_module("comfy_extras.nodes_model_advanced").ModelSamplingSD3()
-    model = sampling.patch(plain, SHIFT)[0]
-    return Workbench(model, part("nodes.host").recognise(model))
+def calibrate(bench: Workbench) -> None:
+    """Measures all models, on a prompt of its own."""
+    for wan, stages in list(bench.stages.items()):
+        scenario = Scenario(MAIN.steps, MAIN.sampler, MAIN.cfg, wan)
 
+        def sample(models: Sequence[Any], scenario: Scenario = scenario) -> None:
+            bench.sample(models, scenario, CALIBRATION)
 
-def calibrate(bench: Workbench) -> Any:
-    """What MagCache Calibrate measures of the tiny Wan, on a prompt of its own."""
-    module = part("nodes.host.calibrate")
-    request = module.Request(bench.identity, CALIBRATED, True, None)
-    bench.sample(module.attach(bench.model, request), MAIN, CALIBRATION)
-    return part("nodes.host.calibration_files").load(CALIBRATED)
+        bench.stages[wan] = measured(stages, f"{wan}{CALIBRATED}", sample)

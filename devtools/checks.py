@@ -39,6 +39,11 @@ def run_marked(
     return _status(failed)
 
 
+def run_named(environment: Environment, tests: Sequence[str], results: Path) -> None:
+    """These tests, whatever their marks; what they tell goes into a file."""
+    _passes(environment, "pytest", pytest(["-m", ALL, f"--junitxml={results}", *tests]))
+
+
 def _status(failed: Sequence[str]) -> int:
     if failed:
         say(f"dev.py: failed: {', '.join(failed)}.")

@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     demo = _command(commands, "demo", demo_command, "render without and with the cache")
     demo.add_argument("--out", type=Path, default=Path("demo-out"), help="default: demo-out")
     _command(commands, "test", test_command, "lint, type check and tests; or: test PYTEST_ARGS")
-    _command(commands, "matrix", matrix_command, "every combination on every ComfyUI (an hour)")
+    whole = _command(commands, "matrix", matrix_command, "every combination on every ComfyUI")
+    whole.add_argument("--again", action="store_true", help="only what failed the last time")
     by_hand = _command(commands, "serve", serve_command, "open ComfyUI in the browser")
     by_hand.add_argument("--port", type=int, default=serve.DEFAULT_PORT)
     measure = _command(commands, "bench", bench_command, "measure; or: bench quality --help", False)
@@ -83,7 +84,7 @@ def matrix_command(options: argparse.Namespace) -> int:
     """Every combination on every host, and docs/compatibility.md."""
     if options.comfyui or "COMFYUI_PATH" in os.environ:
         raise DevError("matrix runs on every ComfyUI it knows: leave out --comfyui, COMFYUI_PATH.")
-    return matrix.run(environment.prepare())
+    return matrix.run_again() if options.again else matrix.run(environment.prepare())
 
 
 def serve_command(options: argparse.Namespace) -> int:

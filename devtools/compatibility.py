@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .junit import failed
 from .markdown import table
 from .paths import ROOT
 
@@ -92,15 +93,8 @@ def told(path: Path) -> Iterator[tuple[str, str, dict[str, str], bool]]:
 
 def failures(results: Mapping[str, Path]) -> str:
     """Which tests failed on which host."""
-    lines = [f"- {version}: `{name}`" for version, path in results.items() for name in broken(path)]
+    lines = [f"- {host}: `{name}`" for host, path in results.items() for name in failed(path)]
     return "\n".join(["\nTests that failed:\n", *lines]) if lines else "No test failed."
-
-
-def broken(path: Path) -> Iterator[str]:
-    """Names of the tests that failed on a host, with their modules."""
-    for case in ET.parse(path).iter("testcase"):
-        if case.find("failure") is not None or case.find("error") is not None:
-            yield f"{case.get('classname')}: {case.get('name')}"
 
 
 def page(results: Mapping[str, Path]) -> str:

@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 
 import pytest
 
-from devtools import compatibility
+from devtools import compatibility, junit
 
 TESTS = '''
 import json
@@ -55,7 +56,7 @@ def test_rows_are_merged_and_say_where_they_hold(results):
 
 
 def test_what_failed_is_named_even_if_it_told_nothing(results):
-    assert "Tests that failed:\n\n- 1.0: `test_0: test_s2v`\n" in compatibility.page(results)
+    assert "Tests that failed:\n\n- 1.0: `test_0.py::test_s2v`\n" in compatibility.page(results)
     assert "No test failed." in compatibility.page({"2.0": results["2.0"]})
 
 
@@ -63,6 +64,21 @@ def test_what_only_failed_says_so(results):
     page = compatibility.page({"1.0": results["1.0"]})
     assert "| S2V | fails | - | none; fails on 1.0 |" in page
     assert "heun" not in page
+
+
+def test_what_ran_again_takes_its_place(results, tmp_path):
+    for version, path in results.items():
+        (tmp_path / f"{version}.xml").write_text(path.read_text().replace("test_1", "test_0"))
+    one, other = tmp_path / "1.0.xml", tmp_path / "2.0.xml"
+    assert list(junit.failed(one)) == ["test_0.py::test_s2v"]
+    junit.replace(one, other)
+    assert list(junit.failed(one)) == []
+    assert "| S2V | exact | - | all |" in compatibility.page({"1.0": one})
+
+
+def test_names_are_those_that_pytest_takes():
+    case = ET.Element("testcase", classname="tests.core.test_strip.TestAxis", name="test_x[1.5]")
+    assert junit.name_of(case) == "tests/core/test_strip.py::TestAxis::test_x[1.5]"
 
 
 def test_what_few_rows_tell_has_no_column_of_its_own():

@@ -18,7 +18,9 @@ import numpy as np
 from bench.scenario import Scenario
 from bench.workbench import open_workbench
 bench = open_workbench(Path(sys.argv[1]), calibrated=False)
-clip = bench.sample(bench.model, Scenario({steps}, "euler", 5.0), ("{text}", {seed}))
+scenario = Scenario({steps}, "euler", 5.0)
+models = [stage.model for stage in bench.of(scenario)]
+clip = bench.sample(models, scenario, ("{text}", {seed}))
 np.save(sys.argv[2], clip.frames.numpy())
 """
 
