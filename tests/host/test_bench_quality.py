@@ -20,15 +20,20 @@ BASELINES = {
 MAIN = "euler-30-cfg5"
 
 
-@pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bench")
+def measured(folder, *arguments):
+    """Runs the benchmark in its smallest form."""
     command = [sys.executable, "-m", "bench.quality", "--quick", "--limit", "1", "--out", folder]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
-    )
+        [*command, *arguments], cwd=ROOT, env=os.environ, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return measured(tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +90,15 @@ def test_page_and_picture_are_written(out):
     assert "](quality.png)" in page
     assert all(f"| {name} |" in page.replace("**", "") for name in PACK | BASELINES)
     assert (out / "quality.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_experts_and_a_given_first_frame_are_measured_too(tmp_path):
+    names = ("euler-30-cfg5-experts", "euler-30-cfg5-first_frame")
+    wanted = ("--jobs", "1", "--only", "EasyCache", "MagCache", "--scenario", *names)
+    found = json.loads((measured(tmp_path, *wanted) / "quality.json").read_text())["scenarios"]
+    assert sorted(found) == sorted(names)
+    for scenario in found.values():
+        assert [row["method"] for row in scenario["rows"]] == ["MagCache"] * 2 + ["EasyCache"] * 2
+        for row in scenario["rows"]:
+            assert row["failsafes"] == {} and 30 < row["psnr"]["mean"] < 70
+            assert row["computed"] == [pytest.approx(30 * row["computed_share"], abs=0.01)]
