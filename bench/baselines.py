@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import Any
 
 from .entry import Entry
+from .opening import part
 from .scenario import MAIN, Scenario
-from .stage import Stage, part
+from .stage import Stage
 
 FEWER, EVERY = "fewer steps", "every k-th step"
 SHIPPED, SHIELDED, LAZY = "host EasyCache", "host EasyCache, input copied", "host LazyCache"

@@ -1,17 +1,24 @@
-"""Which state of the checkout was measured."""
+"""Which state of a checkout was measured."""
 
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from devtools.paths import ROOT
 
 
-def commit() -> str:
-    """The commit's hash, with ``-dirty`` behind it where files differ; '' outside of git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git on this machine
+def commit(folder: Path = ROOT) -> str:
+    """The commit that a checkout is at; `+` if it was changed; '' for folders that are none."""
+    if not (folder / ".git").exists():
         return ""
-    return done.stdout.strip()
+    try:
+        head = _git(folder, "rev-parse", "--short=12", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head + ("+" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.check_output(["git", "-C", str(folder), *words], text=True).strip()

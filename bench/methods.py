@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .entry import Entry
+from .opening import part
 from .scenario import MAIN, Scenario
-from .stage import Stage, part
+from .stage import Stage
 
 FORECASTS = ("auto", "hold", "taylor")
 PRESETS = ("quality", "balanced", "fast")

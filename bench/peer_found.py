@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from devtools.errors import DevError
 from devtools.paths import ROOT
 
+from .commit import commit
 from .peer_packs import HOST, KNOWN, OURS, Method
 from .peer_server import Rig
 from .results import versions
@@ -47,7 +47,7 @@ def own() -> list[Pack]:
     folder = ("wan-step-cache", ROOT)
     return [
         Pack(COMFYUI, known["comfyui"], methods=HOST),
-        Pack(PACK, known["pack"], commit(ROOT), folder, OURS),
+        Pack(PACK, known["pack"], commit(), folder, OURS),
     ]
 
 
@@ -64,21 +64,6 @@ def version(path: Path) -> str:
     file = path / "pyproject.toml"
     found = VERSION.search(file.read_text(encoding="utf-8")) if file.is_file() else None
     return found[1] if found else ""
-
-
-def commit(path: Path) -> str:
-    """The commit that a checkout is at, nothing for other folders; `+` if it was changed."""
-    if not (path / ".git").exists():
-        return ""
-    try:
-        head = _git(path, "rev-parse", "--short", "HEAD")
-        return head + ("+" if _git(path, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def _git(path: Path, *words: str) -> str:
-    return subprocess.check_output(["git", "-C", str(path), *words], text=True).strip()
 
 
 def methods(pack: Pack, rig: Rig) -> Sequence[Method]:

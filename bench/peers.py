@@ -19,7 +19,8 @@ from devtools.paths import ROOT
 from devtools.progress import say
 
 from . import peer_page, results
-from .peer_found import Pack, commit, methods, own, peer
+from .commit import commit
+from .peer_found import Pack, methods, own, peer
 from .peer_rows import measured, uncached
 from .peer_server import RenderFailed, Rig, plain
 from .peer_yard import FULL, QUICK, Size, Yard
@@ -87,7 +88,7 @@ def introduction(size: Size, quick: bool) -> Json:
     return {
         "format": FORMAT,
         "date": results.today(),
-        "commit": commit(ROOT),
+        "commit": commit(),
         "machine": results.machine(),
         "versions": results.versions(),
         "settings": {

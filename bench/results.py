@@ -14,6 +14,7 @@ from typing import Any
 from cache_core.version import VERSION
 from devtools.errors import DevError
 
+from .commit import commit
 from .prompts import CALIBRATION, SETS
 from .scenario import SCHEDULER, SHIFT
 from .statistics import CONFIDENCE, RESAMPLES, SEED
@@ -111,7 +112,7 @@ def joined(old: Json | None, measured: Json, only: Sequence[str] | None) -> Json
     Rows of the same model and machine may come from several runs: each is compared with uncached
     renders of its own run.
     """
-    found = {**measured, "date": today()}
+    found = {**measured, "date": today(), "commit": commit()}
     if only and old:
         kept = [row for row in old["rows"] if row["method"] not in only]
         found = {**old, "rows": [*kept, *measured["rows"]]}

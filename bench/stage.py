@@ -8,6 +8,7 @@ from typing import Any
 
 from devtools.paths import ROOT
 
+from .opening import part
 from .scenario import SHIFT
 
 FILES = {"": "tiny_wan", "high": "tiny_wan", "low": "tiny_wan_low_noise"}
@@ -24,11 +25,6 @@ class Stage:
     model: Any
     identity: Any
     calibration: Any = None
-
-
-def part(name: str) -> Any:
-    """A module of the pack by its dotted name."""
-    return import_module(f"{import_module('pack').NAME}.{name}")
 
 
 def load(expert: str = "") -> Stage:

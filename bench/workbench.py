@@ -19,9 +19,10 @@ from devtools.host_runtime import import_host
 from devtools.paths import ROOT
 
 from .clips import frames_of, latent_of
+from .opening import part
 from .prompts import CALIBRATION, Prompt
 from .scenario import EXPERTS, MAIN, Scenario
-from .stage import Stage, load, measured, part
+from .stage import Stage, load, measured
 
 CALIBRATED = "bench.safetensors"
 
