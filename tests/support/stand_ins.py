@@ -20,6 +20,8 @@ from tiny_wans import write_lora, write_multitalk, write_wan
 from devtools.server import place
 
 INPUT = "input"
+COPIED = (INPUT, "temp")
+"""Folders in which the host takes no links that lead out of them."""
 LOADED = {
     "UNETLoader": ("unet_name", "models/diffusion_models", partial(write_wan, text_dim=TEXT_DIM)),
     "LoraLoader": ("lora_name", "models/loras", write_lora),
@@ -47,6 +49,9 @@ def files(prompt):
         if node["class_type"] in LOADED:
             name, folder, write = LOADED[node["class_type"]]
             yield folder, node["inputs"][name], write
+        elif node["class_type"] == "Painter" and node["inputs"]["mask"]:
+            path, _, folder = node["inputs"]["mask"].removesuffix("]").partition(" [")
+            yield folder or INPUT, path, write_image  # what the browser uploads before it queues
 
 
 @contextmanager
@@ -98,7 +103,7 @@ def placed(base):
         target.parent.mkdir(parents=True, exist_ok=True)
         if source is None:
             target.touch(exist_ok=False)
-        elif folder == INPUT:  # the host takes no links that lead out of it
+        elif folder in COPIED:
             copyfile(source, target)
         else:
             place(source, target)
