@@ -41,12 +41,11 @@ export class PresetNumbers {
     this.node.setDirtyCanvas?.(true, true);
   }
 
-  /** For the new renderer, whose widgets are elements named by their labels. */
+  /** For the new renderer, whose widgets are elements with their names or, translated, labels. */
   refresh() {
-    const labels = this.widgets.map((widget) => `[aria-label="${widget.label ?? widget.name}"]`);
-    this.style.textContent = this.unused
-      ? `${this.scope} :is(${labels.join(", ")}) { opacity: 0.45 }`
-      : "";
+    const names = this.widgets.flatMap(({ name, label }) => [name, label ?? name]);
+    const numbers = names.map((name) => `[aria-label="${name}"]`).join(", ");
+    this.style.textContent = this.unused ? `${this.scope} :is(${numbers}) { opacity: 0.45 }` : "";
   }
 }
 

@@ -85,6 +85,15 @@ def test_it_survives_saving_and_loading(finished):
     assert tab.timeline() == before
 
 
+def test_another_workflow_whose_node_has_the_same_id_has_not_run(finished):
+    tab, _ = finished
+    saved = tab.saved()
+    tab.load_saved(json.loads(EXAMPLE.read_text(encoding="utf-8")))
+    assert tab.timeline() == "Step cache timeline: no run yet" and tab.drawn_pixels() == 0
+    tab.load_saved(saved)
+    assert f"of {STEPS} steps computed" in tab.timeline()
+
+
 def test_a_copy_of_the_node_has_not_run(finished):
     tab, _ = finished
     tab.evaluate("(id) => app.graph.add(app.graph.getNodeById(id).clone())", APPLY)

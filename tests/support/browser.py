@@ -127,17 +127,27 @@ class Page:
             text,
         )
 
-    def widgets(self):
-        """The values on the Apply node, by name."""
+    def add(self, kind):
+        """A new node of the pack, in the middle; its id."""
         return self.evaluate(
-            "() => Object.fromEntries(app.graph.getNodeById('cache').widgets"
-            ".map((w) => [w.name, w.value]))"
+            "(kind) => { const node = LiteGraph.createNode(kind); app.graph.add(node);"
+            " app.canvas.centerOnNode(node); return String(node.id) }",
+            f"WanStepCache_{kind}",
+        )
+
+    def widgets(self, node="cache"):
+        """The values on an Apply node, by name."""
+        return self.evaluate(
+            "(id) => Object.fromEntries(app.graph.getNodeById(id).widgets"
+            ".map((w) => [w.name, w.value]))",
+            node,
         )
 
     def increase(self, name):
         """Press the button that makes a number of the Apply node larger."""
         if self.nodes2:
-            self.page.locator(f"{NODE} [aria-label={name}] [data-testid=increment]").click()
+            button = f"[aria-label={name}] [data-testid=increment]"
+            self.page.locator(f"{NODE} {button}").click()
             return
         place = self.evaluate(
             "(name) => { const node = app.graph.getNodeById('cache'); const { ds, canvas } ="
@@ -149,15 +159,15 @@ class Page:
         )
         self.page.mouse.click(*place)
 
-    def looks_unused(self, name):
-        """Whether a number of the Apply node is grey."""
+    def looks_unused(self, name, node="cache"):
+        """Whether a number of an Apply node is grey."""
         if self.nodes2:
-            row = self.page.locator(f"{NODE} [aria-label={name}]")
-            return row.count() == 1 and row.evaluate("(e) => getComputedStyle(e).opacity") != "1"
+            row = self.page.locator(f'[data-node-id="{node}"] [aria-label={name}]')
+            return row.count() == 1 and row.evaluate("(e) => getComputedStyle(e).opacity") == "0.45"
         return self.evaluate(
-            "(name) => app.graph.getNodeById('cache').widgets.find((w) => w.name === name)"
+            "([id, name]) => app.graph.getNodeById(id).widgets.find((w) => w.name === name)"
             ".text_color === LiteGraph.WIDGET_DISABLED_TEXT_COLOR",
-            name,
+            [node, name],
         )
 
     def property(self, node="cache"):
