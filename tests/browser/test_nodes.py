@@ -4,6 +4,7 @@ import json
 
 import pytest
 from checkout import ROOT
+from graph import cached
 
 pytestmark = pytest.mark.server
 PACK = "custom_nodes.wan-step-cache"
@@ -48,3 +49,11 @@ def test_every_example_loads_and_serialises(tab, example, server):
     assert missing == []
     known = server.object_info()
     assert {node["class_type"] for node in tab.prompt().values()} <= set(known)
+
+
+def test_the_help_button_opens_the_page_of_a_node(tab):
+    tab.load(cached())
+    tab.evaluate("() => app.canvas.selectItems([app.graph.getNodeById('cache')])")
+    tab.page.get_by_test_id("info-button").click()
+    for words in ("When to use it", "Troubleshooting", "No speed-up"):
+        tab.page.get_by_text(words).first.wait_for()

@@ -6,6 +6,7 @@ SIDE, LENGTH, STEPS = 64, 9, 20
 SIZES = {
     **dict.fromkeys(("width", "height"), SIDE),
     **dict.fromkeys(("length", "video_frames", "segment_length"), LENGTH),
+    "motion_frame_count": 5,  # of LENGTH frames some have to be new
 }
 SIZED_OTHERWISE = ("ImageFromBatch", "Painter")
 """Nodes whose inputs of these names mean something else."""
