@@ -55,5 +55,5 @@ def test_the_help_button_opens_the_page_of_a_node(tab):
     tab.load(cached())
     tab.evaluate("() => app.canvas.selectItems([app.graph.getNodeById('cache')])")
     tab.page.get_by_test_id("info-button").click()
-    for words in ("When to use it", "Troubleshooting", "No speed-up"):
+    for words in ("When to use it", "No speed-up", "Quality dropped"):
         tab.page.get_by_text(words).first.wait_for()
