@@ -72,6 +72,7 @@ def facts(found: Json) -> dict[str, Any]:
         "shift": settings["shift"],
         "main": MAIN.title,
         "date": found["date"],
+        "commit": found["scenarios"][MAIN.name]["commit"],
         **machine,
         **versions,
     }
