@@ -49,10 +49,10 @@ OTHERS = """## Other scenarios
 
 One thing of the main scenario changed, forecast auto. *Two experts*: the tiny Wan down to sigma
 0.875, then the one that was trained below it, each with the method of its own. *First frame given*:
-a clip of the prompt whose first latent frame is kept by a noise mask, as Wan 2.2 5B makes a video of
-an image; what is compared is the rest. Thresholds are those of the main scenario times 30 / steps,
-since a step of a shorter schedule changes more. Each point: share of computed evaluations, mean
-PSNR, and the worst prompt's.
+a clip of the prompt whose first latent frame is kept by a noise mask, as Wan 2.2 5B makes a video
+of an image; what is compared is the rest. Thresholds are those of the main scenario times
+30 / steps, since a step of a shorter schedule changes more. Each point: share of computed
+evaluations, mean PSNR, and the worst prompt's.
 """
 REPRODUCE = """## Reproduce
 
