@@ -70,6 +70,16 @@ The forecasts and presets were chosen on other prompts (`--prompts tuning`).
 MagCache and TeaCache use a calibration of this model, made first by MagCache Calibrate on a prompt
 in neither set.
 """
+REAL = """## With real weights
+
+Nobody has measured them yet. In ComfyUI: Templates, Extensions, wan-step-cache, *With and without
+cache - Compare* samples one seed without and with the cache. Choose your model, method and steps,
+and press Run: Step Cache Compare says PSNR, SSIM and the error of the changes from frame to frame,
+Step Cache Report the share of computed steps, seconds and memory. Repeat with a few seeds, since
+prompts differ by more than methods do. What makes such a result comparable: the report's JSON
+(model, numbers in force, steps), Compare's three numbers, the GPU, and the versions of ComfyUI and
+of this pack.
+"""
 LIMITS = """## What a tiny model can tell
 
 It was trained, so its steps change as those of a real model do: smoothly, most at the start and at

@@ -16,7 +16,7 @@ from devtools.progress import say
 
 from . import results
 from .curves import HOST, Curve, curves, psnr_at
-from .page_texts import COLUMNS, EQUAL_COST, INTRODUCTION, LIMITS, OTHERS, REPRODUCE
+from .page_texts import COLUMNS, EQUAL_COST, INTRODUCTION, LIMITS, OTHERS, REAL, REPRODUCE
 from .scenario import MAIN, SCENARIOS
 from .statistics import bootstrap, front, mean, median
 
@@ -55,7 +55,7 @@ def text(found: Json, picture: str) -> str:
     parts += [OTHERS] if others else []
     for name in others:
         parts += [f"### {SCENARIOS[name].title}\n", compact(measured[name]["rows"])]
-    return "\n".join([*parts, REPRODUCE, LIMITS])
+    return "\n".join([*parts, REPRODUCE, REAL, LIMITS])
 
 
 def alternative() -> str:
