@@ -166,6 +166,7 @@ def test_a_trace_survives_json_word_for_word():
     assert read["records"][2] == {
         "evaluation": 1, "step": 1, "sigma": 0.99, "branch": "cond", "action": "reuse",
         "reason": "below threshold", "method": "FBCache", "metric": 0.05, "seconds": 0.25,
+        "mixed": 0,
     }  # fmt: skip
     assert read["summary"] == {
         "steps": 30,

@@ -52,7 +52,7 @@ FAULTS = {
     "vote": ("cache_core.run", None, "vote", None, ERROR),
     "metric": ("cache_core.run", None, "vote", to_nan, NOT_FINITE),
     "forecast": ("cache_core.forecast", "Forecast", "weights", None, ERROR),
-    "sum": ("cache_core.recall", None, "combine", None, ERROR),
+    "sum": ("cache_core.recall", None, "combine_into", None, ERROR),
     "store": ("cache_core.store", "History", "fill", None, ERROR),
     "alarm": ("cache_core.alarm", "Alarm", "watch", None, ERROR),
 }
