@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from devtools.child import INTERRUPTED, exit_on_terminate
-from devtools.errors import DevError
 from devtools.paths import ROOT
 from devtools.progress import say
 
 from . import cost_page, results
+from .command import command
 from .commit import commit
 
 Json = dict[str, Any]
@@ -68,16 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The benchmark."""
     parser = argparse.ArgumentParser(prog="dev.py bench cost", description=__doc__)
     add_arguments(parser)
-    options = parser.parse_args(arguments)
-    exit_on_terminate()
-    try:
-        run(options)
-    except DevError as error:
-        say(f"dev.py: {error}")
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return command(parser, run, arguments)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from devtools.child import INTERRUPTED, exit_on_terminate
 from devtools.errors import DevError
 from devtools.paths import ROOT
 from devtools.progress import say
 
 from . import peer_page, results
+from .command import command
 from .commit import commit
 from .peer_found import Pack, methods, own, peer
 from .peer_rows import measured, uncached
@@ -48,16 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The benchmark."""
     parser = argparse.ArgumentParser(prog="dev.py bench peers", description=__doc__)
     add_arguments(parser)
-    options = parser.parse_args(arguments)
-    exit_on_terminate()
-    try:
-        run(options)
-    except DevError as error:
-        say(f"dev.py: {error}")
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return command(parser, run, arguments)
 
 
 def run(options: argparse.Namespace) -> None:

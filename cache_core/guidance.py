@@ -17,7 +17,7 @@ from .forecast import Forecast, combine
 from .guards import Guards, guards_of
 from .identity import RunFacts
 from .memory import Sizes
-from .recall import make_good
+from .recall import make_good, weighed
 from .recent import Recent
 from .schedule import Position, Schedule
 from .store import History
@@ -117,11 +117,7 @@ class Guidance:
         Both branches reused by a step method owe one too: should uncond miss the next computed
         evaluation, it is the only account of what their forecasts got wrong.
         """
-        weights = self.forecast.weights(known.history.positions, position)
-        known.history.mixed = sum(map(bool, weights))
-        if self.forecast.corrects:
-            known.history.owe(position, self.schedule.length(position.step), weights)
-        return weights
+        return weighed(self.forecast, self.schedule, known.history, position)
 
     def drop_stale(self, position: Position) -> None:
         """Drop the differences of windows that were away: what they missed was not counted."""

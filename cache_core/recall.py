@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .anchors import restore
 from .branches import Chunk
-from .forecast import combine, combine_into, correction_weights
+from .forecast import Forecast, combine, combine_into, correction_weights
 from .forms import Fill
 from .schedule import Position, Schedule
 from .store import History
@@ -39,12 +39,17 @@ def forecast_rows(
 
 
 def recall(run: Run, history: History, at: Position, into: Tensor) -> None:
-    """Write the forecast value at a position; noted as owed if it is to be corrected."""
-    weights = run.forecast.weights(history.positions, at)
+    """Write the forecast value at a position."""
+    combine_into(into, history.slots, weighed(run.forecast, run.schedule, history, at))
+
+
+def weighed(forecast: Forecast, schedule: Schedule, history: History, at: Position) -> list[float]:
+    """The weights of what is reused at a position; noted as owed if it is to be made good."""
+    weights = forecast.weights(history.positions, at)
     history.mixed = sum(map(bool, weights))
-    combine_into(into, history.slots, weights)
-    if run.forecast.corrects:
-        history.owe(at, run.schedule.length(at.step), weights)
+    if forecast.corrects:
+        history.owe(at, schedule.length(at.step), weights)
+    return weights
 
 
 def correct_rows(

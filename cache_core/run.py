@@ -74,14 +74,7 @@ class Run:
         mask = placed(config.options.step_mask, schedule.sigmas, percent_to_sigma, self.facts.steps)
         where = (schedule.steps, percent_to_sigma, before, mask.letters)
         self.guards = [guards_of(config.options, method.guards, *where) for method in self.methods]
-        places = list(enumerate(self.policies))
-        self.dynamic = {i: cast(Dynamic, p) for i, p in places if p.looks_at != "schedule"}
-        self.probing = {i: cast(Probing, p) for i, p in places if p.looks_at == "block"}
-        self.keeps_latent = any(
-            p.looks_at == "latent" or getattr(p, "motion", False) for p in self.policies
-        )
-        self.watching: dict[int, dict[int, Past]] = {}
-        self.blind: set[int] | None = None
+        self._sort_policies()
         self.timetables: dict[int, Timetable] = {}
         self.prepared = False
         self.level = "hidden" if config.options.cache_level == "hidden" else "output"
@@ -101,6 +94,16 @@ class Run:
         self.trace.notes += [note for note in (going_on, mask.note) if note]
         self.alarm = Alarm()
         self.idle = idle_from_start(self)
+
+    def _sort_policies(self) -> None:
+        """Which policies look at what; those that watch blocks need to know how many there are."""
+        places = list(enumerate(self.policies))
+        self.dynamic = {i: cast(Dynamic, p) for i, p in places if p.looks_at != "schedule"}
+        self.probing = {i: cast(Probing, p) for i, p in places if p.looks_at == "block"}
+        latent = (p.looks_at == "latent" or getattr(p, "motion", False) for p in self.policies)
+        self.keeps_latent = any(latent)
+        self.watching: dict[int, dict[int, Past]] = {}
+        self.blind: set[int] | None = None
 
     @property
     def behind_block_0(self) -> bool:

@@ -2,8 +2,8 @@
  * What a timeline shows: from a run's numbers to rectangles and words. No DOM, no side effects.
  *
  * @typedef {{row: string, why: (string|null)[]}} Branch a letter and a reason for every step
- * @typedef {{index: number, method: string, model: string, preset: string, numbers: string, steps: number,
- *   plan: string|null, branches: Object<string, Branch>, metric: (number|null)[],
+ * @typedef {{index: number, method: string, model: string, preset: string, numbers: string,
+ *   steps: number, plan: string|null, branches: Object<string, Branch>, metric: (number|null)[],
  *   threshold: number|null, elapsed: number, remaining: number, saved: number, speedup: number,
  *   bytes: number, failsafes: Object<string, number>, text: string, done: boolean}} Run
  * @typedef {{prompt: string, runs: Run[]}} Shown all runs of one prompt that a node takes part in

@@ -81,6 +81,7 @@ def test_it_never_enters_the_prompt(finished):
 def test_it_survives_saving_and_loading(finished):
     tab, _ = finished
     before, saved = tab.timeline(), tab.saved()
+    tab.open()
     tab.load_saved(saved)
     assert tab.timeline() == before
 
@@ -96,7 +97,11 @@ def test_another_workflow_whose_node_has_the_same_id_has_not_run(finished):
 
 def test_a_copy_of_the_node_has_not_run(finished):
     tab, _ = finished
-    tab.evaluate("(id) => app.graph.add(app.graph.getNodeById(id).clone())", APPLY)
+    tab.evaluate(
+        "(id) => { const { canvas } = app; canvas.selectItems([app.graph.getNodeById(id)]);"
+        " canvas.copyToClipboard(); canvas.pasteFromClipboard() }",
+        APPLY,
+    )
     tab.wait("() => document.querySelector('[aria-label^=\"Step cache timeline: no run yet\"]')")
     tab.load_saved(tab.evaluate("() => { app.graph.remove(app.graph.nodes.at(-1)); "
                                 "return app.graph.serialize() }"))

@@ -56,7 +56,7 @@ class Page:
             self.errors.append(message.text)
 
     def open(self):
-        """Load the page, and wait until the pack is there."""
+        """Load the page, and wait until the pack is there, and the workflow that it opens with."""
         settings = {
             "Comfy.TutorialCompleted": True,
             "Comfy.VueNodes.Enabled": self.nodes2,
@@ -65,7 +65,7 @@ class Page:
         self.page.request.post(f"{self.url}/api/settings", data=settings)
         self.page.goto(self.url)
         self.wait(
-            "() => window.comfyAPI?.api?.api?.clientId && window.app?.graph"
+            "() => window.comfyAPI?.api?.api?.clientId && window.app?.graph?.nodes.length"
             " && app.extensions.some((e) => e.name === 'WanStepCache.Timeline')"
         )
 
