@@ -1,5 +1,6 @@
 /** The timeline as a widget of a node, in the classic and in the new renderer. */
 
+import { app } from "../../scripts/app.js";
 import { coloursOf, paint } from "./paint.js";
 import { hit, layout, summary, take, words } from "./timeline.js";
 
@@ -69,6 +70,7 @@ export class Timeline {
     this.node.properties ??= {};
     if (JSON.stringify(kept).length <= MOST_KEPT) this.node.properties[PROPERTY] = kept;
     else delete this.node.properties[PROPERTY];
+    noteChange();
   }
 
   describe() {
@@ -102,6 +104,12 @@ export class Timeline {
   remove() {
     this.observer.disconnect();
   }
+}
+
+/** Has the page keep the workflow as it is now, so that reloading it shows the run again. */
+function noteChange() {
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+  (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
 }
 
 function element(tag, properties) {

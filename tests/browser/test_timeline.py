@@ -82,6 +82,7 @@ def test_it_survives_saving_and_loading(finished):
     tab, _ = finished
     before, saved = tab.timeline(), tab.saved()
     tab.open()
+    tab.wait_for_timeline("saved")  # the page has kept it by itself
     tab.load_saved(saved)
     assert tab.timeline() == before
 
