@@ -17,7 +17,7 @@ BOUNDARY = 0.875
 """Sigma below which the low-noise expert was trained, that of Wan 2.2 T2V."""
 
 
-def latent_of(models: Sequence[Any], scenario: Scenario, prompt: Prompt, callback: Any) -> Tensor:
+def latent_of(models: Sequence[Any], scenario: Scenario, prompt: Prompt) -> Tensor:
     """The sampled latent in the units of the VAE; two models take turns, the second from BOUNDARY.
 
     With ``first_frame`` the clip's first latent frame is given and kept by a noise mask, as Wan 2.2
@@ -36,7 +36,7 @@ def latent_of(models: Sequence[Any], scenario: Scenario, prompt: Prompt, callbac
                 model, torch.zeros_like(noise) if start else noise, scenario.steps, scenario.cfg,
                 scenario.sampler, SCHEDULER, positive, negative, latent,
                 start_step=start, last_step=end, disable_noise=start > 0, noise_mask=mask,
-                callback=callback, disable_pbar=True, seed=seed,
+                disable_pbar=True, seed=seed,
             )  # fmt: skip
             start = end
     return latent

@@ -65,17 +65,17 @@ def name_of(row: Json) -> list[str]:
 
 def times(model: Json, row: Json) -> Iterator[str]:
     """A row of the table of times."""
-    own, used = row["computed_ms"], row["reused_ms"]
+    own, of_reuse = row["computed_own_ms"], row["reused_own_ms"]
     low, high = row["paired"]["interval"]
     yield from name_of(row)
     yield f"{row['plain_ms']['cpu']:.1f}"
     yield f"{own['own_cpu']:.2f}"
     yield percent(overhead(model, row).share)
     yield f"{percent(row['paired']['median'])} [{percent(low)}, {percent(high)}]"
-    yield f"{used['cpu']:.2f}"
-    yield f"{used['own_cpu']:.2f}"
+    yield f"{row['reused_ms']['cpu']:.2f}"
+    yield f"{of_reuse['own_cpu']:.2f}"
     yield percent(reuse(model, row).share)
-    yield f"{own['deciding']:.2f}, {used['deciding']:.2f}"
+    yield f"{own['deciding']:.2f}, {of_reuse['deciding']:.2f}"
     yield f"{row['realised_speedup']:.2f} / {expected_speedup(row):.2f}"
     yield missed(verdicts(model, row))
 
@@ -113,6 +113,6 @@ def told(model: Json, row: Json) -> str:
     """A row in a line of progress."""
     name = " ".join(name_of(row))
     reused = f"reused {row['reused_ms']['cpu']:.2f} of {full_ms(model, row):.0f} ms"
-    own = f"own {row['computed_ms']['own_cpu']:.2f} ms ({percent(overhead(model, row).share)})"
+    own = f"own {row['computed_own_ms']['own_cpu']:.2f} ms ({percent(overhead(model, row).share)})"
     gain = f"x{row['realised_speedup']:.2f} ({percent(speedup(row).share)} of expected)"
     return f"{name:<34} {own}, {reused}, {gain}; missed: {missed(verdicts(model, row))}"

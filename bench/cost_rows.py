@@ -3,91 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from importlib import import_module
 from typing import Any
 
+from .cost_configurations import Configuration
 from .counting import Counts, peak_bytes
 from .evaluations import Evaluation, Sampling, sampled
-from .opening import part
 from .random_wan import Shape, sample
 from .statistics import bootstrap, median
 
 Json = dict[str, Any]
-ALTERNATING = "01"
 MILLI = 1000
-PLAIN = ("gpu", "model")
-LEVELS, DEVICES = ("output", "hidden"), ("gpu", "cpu")
-DTYPES = ("model", "bf16", "fp16", "fp8")
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """A method, and how its values are kept."""
-
-    method: str
-    level: str = "output"
-    device: str = "gpu"
-    dtype: str = "model"
-
-    def patch(self, identity: Any, steps: int) -> Callable[[Any], Any]:
-        """Puts it onto a model: from the third on, every other step is reused."""
-        options = part("cache_core").Options(
-            step_mask="" if self.method == "CFG Cache" else mask_of(steps),
-            cache_level=self.level,
-            cache_device=self.device,
-            cache_dtype=self.dtype,
-            on_few_steps="allow",
-        )
-        choice = CHOICES[self.method]()
-        attach = part("nodes.host").attach
-        return lambda model: attach(model, identity, choice, options)
-
-
-def mask_of(steps: int) -> str:
-    """Two steps computed, then in turn one reused and one computed."""
-    return ("11" + ALTERNATING * steps)[:steps]
-
-
-def choice(name: str, *numbers: Any, **named: Any) -> Any:
-    """One of the pack's choices with numbers of its own."""
-    module = part(f"cache_core.{name.lower()}_presets")
-    return getattr(module, f"{name}Choice")("custom", *numbers, **named)
-
-
-CHOICES: dict[str, Callable[[], Any]] = {
-    "FBCache": lambda: choice("FBCache", 0.1),
-    "TeaCache": lambda: choice("TeaCache", 0.1),
-    "MagCache": lambda: choice("MagCache", 0.12, 4, 0.2, curve="wan2.1_t2v_1.3B"),
-    "TaylorSeer": lambda: choice("TaylorSeer", 2, 1, 1),
-    "AdaCache": lambda: choice("AdaCache", "0.1:2, 1:1"),
-    "CustomCache": lambda: choice("CustomCache", 0.1),
-    "EasyCache": lambda: choice("EasyCache", 0.05),
-    "CFG Cache": lambda: choice("CFGCache", 2, 0.0, 1.0),
-}
-"""Every method. The mask decides; what they measure in order to decide, they measure as ever."""
-
-LOOKS_AT_BLOCK_0 = ("FBCache",)
-GUIDANCE = ("CFG Cache",)
-
-
-def configurations() -> Iterator[Configuration]:
-    """Every method at both levels; then one that keeps two values, everywhere and as everything."""
-    for name in CHOICES:
-        levels = LEVELS[:1] if name in GUIDANCE else LEVELS
-        yield from (Configuration(name, level) for level in levels)
-    for level, device, dtype in product(LEVELS, DEVICES, DTYPES):
-        if (device, dtype) != PLAIN:
-            yield Configuration("TaylorSeer", level, device, dtype)
-
-
-FEW = (
-    Configuration("FBCache"),
-    Configuration("TaylorSeer"),
-    Configuration("TaylorSeer", "hidden"),
-)
-"""Where an evaluation takes seconds: one that looks at tensors, and one that does not."""
+SPENT, OWN = ("wall", "cpu"), ("own_wall", "own_cpu", "deciding")
 
 
 @dataclass(frozen=True)
@@ -109,12 +38,14 @@ class Measured:
         patch = configuration.patch(self.identity, self.steps)
         counted = sampled(self.model, patch, self.sample, count=True)
         both = [self._pair(patch, turned=bool(pair % 2)) for pair in range(self.pairs)]
+        clocked = [sampled(self.model, patch, self.sample, own=True) for _ in range(self.pairs)]
         return {
             "method": configuration.method,
             "level": configuration.level,
             "cache_device": configuration.device,
             "cache_dtype": configuration.dtype,
             **timed(both),
+            **own(clocked),
             **speedup(both),
             "counts": counts(counted),
             "peak_cache_bytes": counted.trace.peak_bytes if counted.trace else None,
@@ -151,6 +82,19 @@ class Measured:
                 handle.remove()
         return round(median(clock.spent) * MILLI, 4)
 
+    def host_ms(self) -> float:
+        """Milliseconds of an evaluation whose model returns at once: what no cache can go below."""
+        clone = self.model.clone()
+        phase = import_module("comfy.patcher_extension").WrappersMP.DIFFUSION_MODEL
+        clone.add_wrapper_with_key(phase, "bench_at_once", at_once)
+        found = sampled(clone, None, self.sample).evaluations[1:]
+        return round(median([one.cpu for one in found]) * MILLI, 4)
+
+
+def at_once(_executor: Any, x: Any, *_args: Any, **_kwargs: Any) -> Any:
+    """A model that has nothing to do; x [rows, channels, frames, height, width]."""
+    return x.new_zeros(x.shape)
+
 
 @dataclass
 class Stopwatch:
@@ -175,15 +119,12 @@ def timed(both: Sequence[tuple[Sampling, Sampling]]) -> Json:
     share of these, with the 95 % interval of the mean over the pairs of samplings.
     """
     plain = [one for before, _ in both for one in before.evaluations[1:]]
-    cached = [one for _, run in both for one in run.evaluations[1:]]
-    computed = [one for one in cached if not one.reused]
-    reused = [one for one in cached if one.reused]
+    computed, reused = kinds(run for _, run in both)
     shares = [paired(before, run) for before, run in both]
     return {
-        "plain_ms": kinds(plain),
-        "computed_ms": kinds(computed),
-        "reused_ms": kinds(reused),
-        "own_ms_once": round(median([run.own_beside for _, run in both]) * MILLI, 4),
+        "plain_ms": medians(plain, SPENT),
+        "computed_ms": medians(computed, SPENT),
+        "reused_ms": medians(reused, SPENT),
         "paired": {
             "median": round(median(shares), 5),
             "interval": [round(bound, 5) for bound in bootstrap(shares)],
@@ -191,9 +132,27 @@ def timed(both: Sequence[tuple[Sampling, Sampling]]) -> Json:
     }
 
 
-def kinds(evaluations: Sequence[Evaluation]) -> Json:
-    """Medians: on the wall, of the processor, and the pack's part of both and for decisions."""
-    names = ("wall", "cpu", "own_wall", "own_cpu", "deciding")
+def own(clocked: Sequence[Sampling]) -> Json:
+    """Milliseconds of the pack itself: in an evaluation as above, and once in a sampling."""
+    computed, reused = kinds(clocked)
+    return {
+        "computed_own_ms": medians(computed, OWN),
+        "reused_own_ms": medians(reused, OWN),
+        "own_ms_once": round(median([run.own_beside for run in clocked]) * MILLI, 4),
+    }
+
+
+def kinds(runs: Iterable[Sampling]) -> tuple[list[Evaluation], list[Evaluation]]:
+    """The computed and the reused evaluations, but for the first of each sampling."""
+    found: tuple[list[Evaluation], list[Evaluation]] = ([], [])
+    for run in runs:
+        for one in run.evaluations[1:]:
+            found[one.reused].append(one)
+    return found
+
+
+def medians(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Json:
+    """The median of each of these times, in milliseconds."""
     found = {name: [getattr(one, name) for one in evaluations] for name in names}
     return {name: round(median(values) * MILLI, 4) for name, values in found.items()}
 

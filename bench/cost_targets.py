@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .cost_rows import GUIDANCE
+from .cost_configurations import GUIDANCE
 
 Json = dict[str, Any]
 OVERHEAD = {"tiny": 0.03}
@@ -32,7 +32,7 @@ class Verdict:
 
 def overhead(model: Json, row: Json) -> Verdict:
     """The pack's own time in a computed evaluation, over the evaluation without it."""
-    share = row["computed_ms"]["own_cpu"] / row["plain_ms"]["cpu"]
+    share = row["computed_own_ms"]["own_cpu"] / row["plain_ms"]["cpu"]
     return Verdict("overhead", share, OVERHEAD.get(model["name"], OVERHEAD_OF_OTHERS))
 
 

@@ -17,7 +17,8 @@ with ComfyUI {comfyui}, torch {torch}, Python {python}, Wan Step Cache {pack}, c
 
 Times are processor time of the process, in milliseconds, medians over all evaluations of a kind but
 the first of each sampling. *Own* is the time between the host's calling the pack and the pack's
-calling the host or returning to it.
+calling the host or returning to it, found in samplings apart from those that are timed, since the
+looking takes time too.
 
 Limits: own time in a computed evaluation at most 3 % of the evaluation on the tiny model and 0.5 %
 on the others; a reused evaluation at most 1 % of a computed one at level output and 2 % at level
@@ -31,7 +32,8 @@ such a stump has no limit.
 MODEL = """## {name}: {full} {layers} of {published_layers} layers
 
 Dim {dim}, ffn {ffn}, {heads} heads; latent {size}, {tokens} tokens, {text_tokens} tokens of text,
-{dtype}; {pairs} pairs of samplings of {steps} steps. One block takes {block_ms:.1f} ms.
+{dtype}; {pairs} pairs of samplings of {steps} steps. One block takes {block_ms:.1f} ms,
+an evaluation whose model returns at once {host_ms:.2f} ms.
 {times}"""
 
 TIMES = """
@@ -60,7 +62,7 @@ Where there is no GPU, `cache_device` gpu and cpu are both RAM; what differs is 
 REPRODUCE = """## Reproduce
 
 ```
-python3 dev.py bench cost                     # all sizes, about 20 minutes on one quiet core
+python3 dev.py bench cost                     # all sizes, about half an hour on one quiet core
 python3 dev.py bench cost --sizes tiny        # one of them
 python3 dev.py bench cost --quick --out DIR   # briefly, in half a minute
 python3 dev.py bench cost --page              # the page from the JSON

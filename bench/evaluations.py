@@ -79,9 +79,16 @@ class Watch:
 
 
 def sampled(
-    model: Any, patch: Patch | None, sample: Callable[[Any], Any], count: bool = False
+    model: Any,
+    patch: Patch | None,
+    sample: Callable[[Any], Any],
+    own: bool = False,
+    count: bool = False,
 ) -> Sampling:
-    """A sampling of the model, with the cache if there is a patch. count: slower, with counts."""
+    """A sampling of the model, with the cache if there is a patch.
+
+    own: with the pack's own time, looking for which takes some itself. count: slower, with counts.
+    """
     clock = Clock()
     watch, clone = Watch(clock), model.clone()
     phase = getattr(import_module("comfy.patcher_extension").WrappersMP, PHASE)
@@ -91,7 +98,8 @@ def sampled(
     publish, wrappers.publish = wrappers.publish, traces.append
     try:
         with ExitStack() as stack:
-            stack.enter_context(running(clock))
+            if own or count:
+                stack.enter_context(running(clock))
             cached = patch(clone) if patch else clone
             if count:
                 blocks = model.get_model_object("diffusion_model").blocks

@@ -27,7 +27,7 @@ from .statistics import median
 Json = dict[str, Any]
 FORMAT = 1
 FILE = "gpu.json"
-QUICK = replace(TINY, layers=2, size=(3, 8, 8), text=8)
+QUICK = replace(TINY, layers=2, size=(3, 8, 8))
 SURE = 2
 """Ways that are timed even where a model's time is up."""
 ROOM = 1.3

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .cost_rows import mask_of
+from .cost_configurations import mask_of
 from .gpu_cases import choice_of
 from .opening import part
 from .random_wan import Shape, sample

@@ -15,6 +15,7 @@ from .methods import methods
 from .prompts import Prompt
 from .scenario import Scenario
 from .statistics import bootstrap, mean, median
+from .streams import streams
 from .workbench import Sampled, Workbench
 
 Json = dict[str, Any]
@@ -24,7 +25,7 @@ QUICK_VALUES = {"pack": 2, "baseline": 1}
 
 def entries(scenario: Scenario, quick: bool) -> list[Entry]:
     """What is measured in a scenario; `quick`: few values of each method, no other forecasts."""
-    every = [*methods(scenario), *baselines(scenario)]
+    every = [*methods(scenario), *streams(scenario), *baselines(scenario)]
     return few_of(every) if quick else every
 
 
@@ -77,7 +78,7 @@ def sampled(
 def row_of(entry: Entry, references: Sequence[Sampled], runs: Sequence[Sampled]) -> Json:
     """What there is to say of an entry; costs are shares of the uncached renders."""
     pairs = list(zip(references, runs, strict=True))
-    shares = [run.computed / before.evaluations for before, run in pairs]
+    shares = [run.computed / before.computed for before, run in pairs]
     found = [compare(before.frames, run.frames) for before, run in pairs]
     cpu = sum(run.cpu_seconds for run in runs)
     traces = [trace for run in runs for trace in run.traces]

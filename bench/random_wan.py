@@ -67,7 +67,8 @@ class Shape:
         }
 
 
-TINY = Shape("tiny", 128, 512, 1, 10, 10, (5, 16, 16))
+TINY = Shape("tiny", 128, 512, 1, 10, 10, (5, 16, 16), text=8)
+"""As large as the trained one of this repository, its clips and its prompts."""
 WAN_1_3B = Shape("1.3B", 1536, 8960, 12, 30, 30, (21, 60, 104), dtype="bfloat16")
 WAN_14B = replace(WAN_1_3B, name="14B", dim=5120, ffn=13824, heads=40, layers=40,
                   published_layers=40)  # fmt: skip

@@ -10,6 +10,8 @@ WANS = {"": "", EXPERTS: ", two experts", "first_frame": ", first frame given"}
 """What is sampled, and how a title says it: text to video by one model or by the two experts of
 Wan 2.2, or the rest of a clip whose first frame is given."""
 SCHEDULER = "simple"
+TWO_STAGES = ("heun", "dpmpp_sde")
+"""Samplers that evaluate the model twice a step, in the last one once."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Scenario:
     @property
     def work(self) -> float:
         """Grows with the time a render takes: CFG 1 needs one branch only."""
-        return self.steps * (1 if self.cfg == 1 else 2)
+        return self.steps * (1 + (self.sampler in TWO_STAGES)) * (1 if self.cfg == 1 else 2)
 
 
 MAIN = Scenario(30, "euler", 5.0)
@@ -56,6 +58,8 @@ SCENARIOS = {
         replace(MAIN, sampler="dpmpp_2m"),
         replace(MAIN, steps=20),
         replace(MAIN, steps=50),
+        replace(MAIN, sampler="heun", steps=16),
+        replace(MAIN, sampler="dpmpp_sde", steps=16),
         replace(MAIN, wan=EXPERTS),
         replace(MAIN, wan="first_frame"),
     )

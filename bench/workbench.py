@@ -36,7 +36,6 @@ class Sampled:
     """
 
     frames: Tensor
-    evaluations: int
     computed: float
     seconds: float
     cpu_seconds: float
@@ -45,22 +44,14 @@ class Sampled:
 
 @dataclass
 class Counter:
-    """Counts evaluations, and the rows of them that reached the last block of a model.
-
-    rows: of an evaluation in which all branches run.
-    """
+    """Counts the rows that reached the last block of a model. rows: of an evaluation in full."""
 
     rows: int
-    evaluations: int = 0
     ran: int = 0
 
     def block(self, _block: Any, _inputs: Any, output: Tensor) -> None:
         """The last block of a model ran on some rows."""
         self.ran += len(output)
-
-    def step(self, *_: Any) -> None:
-        """A step is over; the samplers here evaluate the model once in each."""
-        self.evaluations += 1
 
     @property
     def computed(self) -> float:
@@ -88,10 +79,10 @@ class Workbench:
                 last = stage.model.get_model_object("diffusion_model").blocks[-1]
                 hooks.callback(last.register_forward_hook(counter.block).remove)
             wall, cpu = time.perf_counter(), time.process_time()
-            latent = latent_of(models, scenario, prompt, counter.step)
+            latent = latent_of(models, scenario, prompt)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         frames, found = frames_of(latent, scenario), tuple(self.traces)
-        return Sampled(frames, counter.evaluations, counter.computed, wall, cpu, found)
+        return Sampled(frames, counter.computed, wall, cpu, found)
 
 
 def open_workbench(base: Path, calibrated: bool = True) -> Workbench:
