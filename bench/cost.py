@@ -40,7 +40,7 @@ class Plan:
 
 
 def plans(quick: bool) -> dict[str, Plan]:
-    """By size. The large ones get few tokens, 14B few layers too: what a cache takes hardly changes.
+    """By size. The large ones get few tokens, 14B few layers too: what a cache takes is the same.
 
     tiny-256 is the tiny one with a clip of 256 x 256 pixels.
     """

@@ -25,7 +25,8 @@ QUICK_VALUES = {"pack": 2, "baseline": 1}
 
 def entries(scenario: Scenario, quick: bool) -> list[Entry]:
     """What is measured in a scenario; `quick`: few values of each method, no other forecasts."""
-    every = [*methods(scenario), *streams(scenario), *baselines(scenario)]
+    own = streams(scenario) if scenario.stages > 1 else methods(scenario)
+    every = [*own, *baselines(scenario)]
     return few_of(every) if quick else every
 
 

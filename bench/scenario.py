@@ -42,9 +42,14 @@ class Scenario:
         return float(f"{value * MAIN.steps / self.steps:.3g}")
 
     @property
+    def stages(self) -> int:
+        """Evaluations a step."""
+        return 2 if self.sampler in TWO_STAGES else 1
+
+    @property
     def work(self) -> float:
         """Grows with the time a render takes: CFG 1 needs one branch only."""
-        return self.steps * (1 + (self.sampler in TWO_STAGES)) * (1 if self.cfg == 1 else 2)
+        return self.steps * self.stages * (1 if self.cfg == 1 else 2)
 
 
 MAIN = Scenario(30, "euler", 5.0)

@@ -14,9 +14,9 @@ from typing import Any
 
 from torch import Tensor
 
-from .entry import Entry, Patch
-from .methods import SWEEPS, Sweep, fitting, swept
-from .scenario import TWO_STAGES, Scenario
+from .entry import Entry
+from .methods import SWEEPS, fitting, swept
+from .scenario import Scenario
 from .stage import Stage
 
 OWN = ", own streams"
@@ -26,22 +26,21 @@ Json = dict[str, Any]
 
 
 def streams(scenario: Scenario) -> Iterator[Entry]:
-    """The methods that measure, over their knobs; none for a sampler of one evaluation a step."""
-    if scenario.sampler not in TWO_STAGES:
-        return
+    """The methods that measure, over their knobs: as they are, and with stages of their own."""
     for sweep in SWEEPS:
         if sweep.method in MEASURING:
-            yield from apart(sweep, scenario)
+            values = [fitting(value, scenario) for value in sweep.values]
+            shared = list(swept(sweep, values, "auto"))
+            yield from (*shared, *map(apart, shared))
 
 
-def apart(sweep: Sweep, scenario: Scenario) -> Iterator[Entry]:
-    """A method whose stages share nothing."""
-    for entry in swept(sweep, [fitting(value, scenario) for value in sweep.values], "auto"):
+def apart(shared: Entry) -> Entry:
+    """The same with stages that share nothing."""
 
-        def separate(stage: Stage, patch: Patch = entry.patch) -> Any:
-            return by_stage(patch(stage))
+    def patch(stage: Stage) -> Any:
+        return by_stage(shared.patch(stage))
 
-        yield replace(entry, method=sweep.method + OWN, patch=separate)
+    return replace(shared, method=shared.method + OWN, patch=patch)
 
 
 def by_stage(model: Any) -> Any:
