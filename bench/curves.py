@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .selection import drawn
 from .statistics import at_cost
 
 Json = dict[str, Any]
@@ -17,7 +18,7 @@ def curves(rows: Sequence[Json], forecast: str = "auto") -> dict[str, Curve]:
     """The rows of each sweep by method, from much computed to little; baselines have one only."""
     found: dict[str, Curve] = {}
     for row in rows:
-        if row["kind"] == "sweep" and row["forecast"] in ("", forecast):
+        if drawn(row["kind"], row["forecast"], forecast):
             found.setdefault(row["method"], []).append(row)
     return {
         name: sorted(curve, key=lambda row: -row["computed_share"]) for name, curve in found.items()

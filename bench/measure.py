@@ -14,6 +14,7 @@ from .entry import Entry
 from .methods import methods
 from .prompts import Prompt
 from .scenario import Scenario
+from .selection import drawn
 from .statistics import bootstrap, mean, median
 from .streams import streams
 from .workbench import Sampled, Workbench
@@ -34,7 +35,7 @@ def few_of(every: Iterable[Entry]) -> list[Entry]:
     """The last values of each sweep, which are the cheapest to render."""
     groups: dict[str, list[Entry]] = {}
     for entry in every:
-        if entry.kind == "sweep" and entry.forecast in ("", "auto"):
+        if drawn(entry.kind, entry.forecast):
             groups.setdefault(entry.method, []).append(entry)
     return [e for group in groups.values() for e in group[-QUICK_VALUES[group[0].family] :]]
 

@@ -35,7 +35,8 @@ COLUMNS = """## The main scenario in full
   count as 100 dB.
 - **SSIM**: the mean; Gaussian window of 11 pixels, sigma 1.5, per frame and channel.
 - **measured time**: processor time of the samplings over that of the uncached ones in the same
-  process. Other work on the machine moves it, so read it with a tolerance of some 10 %.
+  process; the picture has its inverse. Other work on the machine moves it, so read it with a
+  tolerance of some 10 %.
 - **cache**: the most memory that the pack's cache held.
 
 In bold: no row computes no more and is better.
@@ -50,9 +51,11 @@ OTHERS = """## Other scenarios
 One thing of the main scenario changed, forecast auto. *Two experts*: the tiny Wan down to sigma
 0.875, then the one that was trained below it, each with the method of its own. *First frame given*:
 a clip of the prompt whose first latent frame is kept by a noise mask, as Wan 2.2 5B makes a video
-of an image; what is compared is the rest. Thresholds are those of the main scenario times
-30 / steps, since a step of a shorter schedule changes more. Each point: share of computed
-evaluations, mean PSNR, and the worst prompt's.
+of an image; what is compared is the rest. *heun* and *dpmpp_sde* evaluate the model twice a step:
+the methods that measure, as they are, and with *own streams*, where each of the two stages has a
+history of its own, as if they were evaluations of different models. Thresholds are those of the
+main scenario times 30 / steps, since a step of a shorter schedule changes more. Each point: share
+of computed evaluations, mean PSNR, and the worst prompt's.
 """
 REPRODUCE = """## Reproduce
 
@@ -61,6 +64,7 @@ python3 dev.py bench quality                      # everything, about two hours 
 python3 dev.py bench quality --quick --out DIR    # a small part, in about a minute
 python3 dev.py bench quality --scenario NAME ...  # these again, the others are kept
 python3 dev.py bench quality --resume             # what an interrupted run left out
+python3 dev.py bench quality --picture            # what the picture shows again, in 20 minutes
 python3 dev.py bench page                         # page and picture from the JSON
 ```
 
@@ -78,7 +82,7 @@ and press Run: Step Cache Compare says PSNR, SSIM and the error of the changes f
 Step Cache Report the share of computed steps, seconds and memory. Repeat with a few seeds, since
 prompts differ by more than methods do. What makes such a result comparable: the report's JSON
 (model, numbers in force, steps), Compare's three numbers, the GPU, and the versions of ComfyUI and
-of this pack.
+of this pack. This project's issue form *Measured on real weights* asks for just these.
 """
 LIMITS = """## What a tiny model can tell
 

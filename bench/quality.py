@@ -25,6 +25,7 @@ from . import quality_page, results
 from .command import command
 from .prompts import SETS
 from .scenario import MAIN, SCENARIOS, Scenario
+from .selection import Selection
 
 RESULTS = ROOT / "bench" / "results"
 QUICK_PROMPTS = 2
@@ -39,7 +40,7 @@ class Job:
     prompt_set: str
     count: int
     quick: bool
-    only: tuple[str, ...] = ()
+    selection: Selection
     base: Path = Path()
 
 
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scenario", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS)
     )
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="these methods' rows again")
+    parser.add_argument("--picture", action="store_true", help="what the picture shows again")
     parser.add_argument("--resume", action="store_true", help="only scenarios not measured yet")
     parser.add_argument("--prompts", choices=SETS, default="held-out", help="default: held-out")
     parser.add_argument("--limit", type=positive, help="so many prompts only")
@@ -82,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     for name, measured in run_all(jobs(options, wanted), options.jobs):
         before = found["scenarios"].get(name)
-        found["scenarios"][name] = results.joined(before, measured, options.only)
+        found["scenarios"][name] = results.joined(before, measured, selected(options))
         results.write(path, found)
         say(f"{name} is done after {(time.monotonic() - started) / 60:.1f} minutes.")
     if MAIN.name in found["scenarios"]:
@@ -94,7 +96,13 @@ def run(options: argparse.Namespace) -> None:
 def gathered(options: argparse.Namespace, path: Path) -> dict[str, Any]:
     """What the scenarios to come are added to."""
     new = results.empty(options.prompts, prompt_count(options), options.quick)
-    return results.merging(path, new) if options.scenario or options.resume or options.only else new
+    part = options.scenario or options.resume or not selected(options).everything
+    return results.merging(path, new) if part else new
+
+
+def selected(options: argparse.Namespace) -> Selection:
+    """The rows to measure."""
+    return Selection(tuple(options.only or ()), options.picture)
 
 
 def prompt_count(options: argparse.Namespace) -> int:
@@ -105,7 +113,8 @@ def prompt_count(options: argparse.Namespace) -> int:
 
 def scenarios(options: argparse.Namespace, found: dict[str, Any]) -> list[Scenario]:
     """Those to measure: the main one, which takes longest, first."""
-    names = options.scenario or ([MAIN.name] if options.quick else list(SCENARIOS))
+    least = options.quick or options.picture
+    names = options.scenario or ([MAIN.name] if least else list(SCENARIOS))
     wanted = [SCENARIOS[name] for name in dict.fromkeys(names)]
     if options.resume:
         wanted = [scenario for scenario in wanted if scenario.name not in found["scenarios"]]
@@ -115,8 +124,8 @@ def scenarios(options: argparse.Namespace, found: dict[str, Any]) -> list[Scenar
 def jobs(options: argparse.Namespace, wanted: Sequence[Scenario]) -> list[Job]:
     """One for each scenario."""
     count = prompt_count(options)
-    only = tuple(options.only or ())
-    return [Job(s, options.prompts, count, options.quick, only) for s in wanted]
+    selection = selected(options)
+    return [Job(s, options.prompts, count, options.quick, selection) for s in wanted]
 
 
 def run_all(todo: Sequence[Job], processes: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -149,7 +158,9 @@ def work(job: Job) -> tuple[str, dict[str, Any]]:
 
     prompts = SETS[job.prompt_set][: job.count]
     wanted = [
-        e for e in entries(job.scenario, job.quick) if not job.only or e.method in job.only
+        entry
+        for entry in entries(job.scenario, job.quick)
+        if job.selection.holds(entry.method, entry.kind, entry.forecast)
     ]
     return job.scenario.name, measure(workbench(job.base), job.scenario, prompts, wanted, tell)
 

@@ -60,7 +60,7 @@ def text(found: Json, picture: str) -> str:
 
 def alternative() -> str:
     """What the picture shows, in words."""
-    return f"Mean PSNR over the saved evaluations, {MAIN.title}: one line for each method"
+    return f"Mean PSNR over measured speed-up, {MAIN.title}: one line for each method"
 
 
 def facts(found: Json) -> dict[str, Any]:
@@ -72,10 +72,17 @@ def facts(found: Json) -> dict[str, Any]:
         "shift": settings["shift"],
         "main": MAIN.title,
         "date": found["date"],
-        "commit": found["scenarios"][MAIN.name]["commit"],
+        "commit": commits(found["scenarios"][MAIN.name]),
         **machine,
         **versions,
     }
+
+
+def commits(scenario: Json) -> str:
+    """Which code the rows of a scenario were measured with."""
+    again = scenario.get("again")
+    later = f" (the rows of the picture again at {again['commit']})" if again else ""
+    return f"{scenario['commit']}{later}"
 
 
 def equal_cost(rows: Sequence[Json]) -> str:

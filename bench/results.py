@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from devtools.errors import DevError
 from .commit import commit
 from .prompts import CALIBRATION, SETS
 from .scenario import SCHEDULER, SHIFT
+from .selection import Selection
 from .statistics import CONFIDENCE, RESAMPLES, SEED
 
 Json = dict[str, Any]
@@ -106,17 +106,27 @@ def merging(path: Path, new: Json) -> Json:
     return {**new, "scenarios": old["scenarios"]}
 
 
-def joined(old: Json | None, measured: Json, only: Sequence[str] | None) -> Json:
-    """A scenario's results; where only some methods were measured, the others' rows as they were.
+def joined(old: Json | None, measured: Json, selection: Selection) -> Json:
+    """A scenario's results, its rows outside of the selection as they were, in their old order.
 
     Rows of the same model and machine may come from several runs: each is compared with uncached
-    renders of its own run.
+    renders of its own run. again: when rows were last measured anew, and with which commit.
     """
-    found = {**measured, "date": today(), "commit": commit()}
-    if only and old:
-        kept = [row for row in old["rows"] if row["method"] not in only]
-        found = {**old, "rows": [*kept, *measured["rows"]]}
-    return found
+    when = {"date": today(), "commit": commit()}
+    if selection.everything or not old:
+        return {**measured, **when}
+    new = {named(row): row for row in measured["rows"]}
+    kept = [
+        new.pop(named(row), row)
+        for row in old["rows"]
+        if named(row) in new or not selection.holds(*named(row)[:-1])
+    ]
+    return {**old, "rows": [*kept, *new.values()], "again": when}
+
+
+def named(row: Json) -> tuple[str, str, str, str]:
+    """What tells a row from the others of its scenario."""
+    return row["method"], row["kind"], row["forecast"], row["knob"]
 
 
 def write(path: Path, results: Json) -> None:

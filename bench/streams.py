@@ -29,9 +29,14 @@ def streams(scenario: Scenario) -> Iterator[Entry]:
     """The methods that measure, over their knobs: as they are, and with stages of their own."""
     for sweep in SWEEPS:
         if sweep.method in MEASURING:
-            values = [fitting(value, scenario) for value in sweep.values]
-            shared = list(swept(sweep, values, "auto"))
+            fitted = [fitting(value, scenario) for value in sweep.values]
+            shared = list(swept(sweep, [*map(halved, fitted[:2]), *fitted], "auto"))
             yield from (*shared, *map(apart, shared))
+
+
+def halved(value: Any) -> Any:
+    """A knob value with half the threshold: evaluations may be nearer to each other than steps."""
+    return (halved(value[0]), *value[1:]) if isinstance(value, tuple) else float(f"{value / 2:.3g}")
 
 
 def apart(shared: Entry) -> Entry:

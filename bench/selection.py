@@ -1,0 +1,28 @@
+"""Which rows of a scenario are measured again, while the others are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Selection:
+    """methods: of these methods, if any are named. picture: what the picture shows, if True."""
+
+    methods: tuple[str, ...] = ()
+    picture: bool = False
+
+    @property
+    def everything(self) -> bool:
+        """True when no row is kept."""
+        return not self.methods and not self.picture
+
+    def holds(self, method: str, kind: str, forecast: str) -> bool:
+        """Whether a row is in it."""
+        named = not self.methods or method in self.methods
+        return named and (not self.picture or drawn(kind, forecast))
+
+
+def drawn(kind: str, forecast: str, wanted: str = "auto") -> bool:
+    """Whether a row is a point of a curve: its knob was varied, with the wanted forecast if any."""
+    return kind == "sweep" and forecast in ("", wanted)
