@@ -7,14 +7,19 @@ from pathlib import Path
 
 from devtools.paths import ROOT
 
+WRITTEN = (":(exclude)bench/results", ":(exclude)docs")
+
 
 def commit(folder: Path = ROOT) -> str:
-    """The commit that a checkout is at; `+` if it was changed; '' for folders that are none."""
+    """The commit that a checkout is at; `+` if it was changed; '' for folders that are none.
+
+    What benchmarks write does not count.
+    """
     if not (folder / ".git").exists():
         return ""
     try:
         head = _git(folder, "rev-parse", "--short=12", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", *WRITTEN)
     except (OSError, subprocess.CalledProcessError):
         return ""
     return head + ("+" if changed else "")

@@ -102,3 +102,17 @@ def test_two_experts_and_a_given_first_frame_are_measured_too(tmp_path):
         for row in scenario["rows"]:
             assert row["failsafes"] == {} and 30 < row["psnr"]["mean"] < 70
             assert row["computed"] == [pytest.approx(30 * row["computed_share"], abs=0.01)]
+
+
+def test_with_streams_of_their_own_the_stages_of_a_sampler_share_nothing(tmp_path):
+    names = ("EasyCache", "EasyCache, own streams")
+    wanted = ("--jobs", "1", "--only", *names, "--scenario", "heun-16-cfg5")
+    (scenario,) = json.loads((measured(tmp_path, *wanted) / "quality.json").read_text())[
+        "scenarios"
+    ].values()
+    one, other = ([row for row in scenario["rows"] if row["method"] == name] for name in names)
+    assert len(one) == len(other) == 2
+    for shared, apart in zip(one, other, strict=True):
+        assert shared["knob"] == apart["knob"] and apart["failsafes"] == {}
+        assert apart["peak_cache_bytes"] == 2 * shared["peak_cache_bytes"]
+        assert shared["computed"] != apart["computed"] and 20 < apart["psnr"]["mean"] < 80
