@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from http.client import IncompleteRead
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
@@ -59,7 +60,10 @@ class ComfyClient:
 
     def _send(self, request: Request) -> bytes:
         with urlopen(request, timeout=REPLY_SECONDS) as reply:
-            body: bytes = reply.read()
+            try:
+                body: bytes = reply.read()
+            except IncompleteRead as error:
+                raise ConnectionResetError(f"{request.full_url}: the reply broke off") from error
         return body
 
     def system_stats(self) -> Json:
