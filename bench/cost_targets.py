@@ -9,7 +9,7 @@ from typing import Any
 from .cost_configurations import GUIDANCE
 
 Json = dict[str, Any]
-OVERHEAD = {"tiny": 0.03}
+OVERHEAD = {"tiny": 0.03, "tiny-256": 0.03}
 OVERHEAD_OF_OTHERS = 0.005
 REUSE = {"output": 0.01, "hidden": 0.02}
 SPEEDUP = 0.97

@@ -20,7 +20,7 @@ the first of each sampling. *Own* is the time between the host's calling the pac
 calling the host or returning to it, found in samplings apart from those that are timed, since the
 looking takes time too.
 
-Limits: own time in a computed evaluation at most 3 % of the evaluation on the tiny model and 0.5 %
+Limits: own time in a computed evaluation at most 3 % of the evaluation on the tiny models and 0.5 %
 on the others; a reused evaluation at most 1 % of a computed one at level output and 2 % at level
 hidden; realised speed-up at least 97 % of evaluations over computed evaluations. Blocks that a
 reused evaluation runs since its method looks at them (FBCache: block 0) are counted as computed.

@@ -76,6 +76,7 @@ known there, every node that takes a model and gives one is tried with its defau
 LIMITS = """## What this cannot tell
 
 The model is tiny and its clips are simple: the order of methods carries over to real models better
-than decibels do, and thresholds do not at all. Image to video, two experts, GPUs and compiled models
-are not in this table. A pack that does not load here may load on an older ComfyUI; none was tried.
+than decibels do, and thresholds do not at all. Image to video, two experts, GPUs and compiled
+models are not in this table. A pack that does not load here may load on an older ComfyUI; none was
+tried.
 """
