@@ -46,7 +46,7 @@ def plans(quick: bool) -> dict[str, Plan]:
     """
     from .random_wan import TINY, WAN_1_3B, WAN_14B  # noqa: PLC0415  (dev.py reads this file)
 
-    small = {"size": (3, 8, 8), "text": 64, "dtype": "float32"}
+    small = {"size": (3, 8, 8), "text": 8, "dtype": "float32"}
     full = {
         "tiny": Plan(TINY, 16, 6, True),
         "tiny-256": Plan(replace(TINY, name="tiny-256", size=(5, 32, 32)), 10, 6, False),
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line, but for what dev.py itself takes."""
     parser.add_argument("--out", type=Path, help="folder for results and page (default: in place)")
     parser.add_argument("--quick", action="store_true", help="the tiny model, briefly")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, help="these only (default: all)")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, help="these again (default: all)")
     parser.add_argument("--page", action="store_true", help="write the page from the results again")
 
 
@@ -80,30 +80,36 @@ def run(options: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path, page = folder / FILE, cost_page.place(options.out)
     if not options.page:
-        sizes = options.sizes or (SIZES[:1] if options.quick else SIZES)
-        measured(path, sizes, options.quick)
+        new = empty(options.quick)
+        found = results.merging(path, new, "models") if options.sizes else new
+        measured(path, found, options.sizes or (SIZES[:1] if options.quick else SIZES))
     cost_page.write(results.read(path), page)
     say(f"Look at {path} and {page}.")
 
 
-def measured(path: Path, sizes: Sequence[str], quick: bool) -> None:
-    """Every size in turn; the file is written after each."""
+def measured(path: Path, found: Json, sizes: Sequence[str]) -> None:
+    """Every size in turn, in the place of what was found of it; the file is written after each."""
     from .opening import open_host  # noqa: PLC0415  (as above)
 
-    found = {
+    plan = plans(found["settings"]["quick"])
+    with tempfile.TemporaryDirectory(prefix="wan-step-cache-bench-") as base:
+        open_host(Path(base))
+        for size in sizes:
+            others = [one for one in found["models"] if one["name"] != size]
+            every = [*others, model(size, plan[size])]
+            found["models"] = sorted(every, key=lambda one: SIZES.index(one["name"]))
+            results.write(path, found)
+
+
+def empty(quick: bool) -> Json:
+    """Results of no model yet."""
+    return {
         "format": FORMAT,
-        "date": results.today(),
-        "commit": commit(),
         "machine": results.machine(),
         "versions": results.versions(),
         "settings": {"quick": quick, "threads": 1},
         "models": [],
     }
-    with tempfile.TemporaryDirectory(prefix="wan-step-cache-bench-") as base:
-        open_host(Path(base))
-        for size in sizes:
-            found["models"].append(model(size, plans(quick)[size]))
-            results.write(path, found)
 
 
 def model(size: str, plan: Plan) -> Json:
@@ -117,7 +123,8 @@ def model(size: str, plan: Plan) -> Json:
     gc.collect()
     built = build(plan.shape)
     bench = Measured(built, part("nodes.host").recognise(built), plan.shape, plan.steps, plan.pairs)
-    found: Json = {"name": size, **plan.shape.described(), "steps": plan.steps}
+    found: Json = {"name": size, "date": results.today(), "commit": commit()}
+    found |= {**plan.shape.described(), "steps": plan.steps}
     found |= {"pairs": plan.pairs, "block_ms": bench.block_ms(), "host_ms": bench.host_ms()}
     found["rows"] = []
     for configuration in configurations() if plan.every else FEW:

@@ -15,6 +15,7 @@ from .cost_texts import COUNTS, INTRODUCTION, MODEL, REPRODUCE, TIMES
 
 Json = dict[str, Any]
 NOTHING = "-"
+WHEN = ("date", "commit")
 GPU = ROOT / "bench" / "results" / "gpu.json"
 TIMES_HEAD = (
     "method", "level", "kept", "without ms", "computed: own ms", "overhead", "paired [95 %]",
@@ -39,7 +40,8 @@ def write(found: Json, page: Path) -> None:
 def text(found: Json) -> str:
     """The whole page."""
     facts = {**found["machine"], **found["versions"], **found["settings"]}
-    parts = [INTRODUCTION.format(date=found["date"], commit=found["commit"][:12], **facts)]
+    facts |= {name: several(model[name] for model in found["models"]) for name in WHEN}
+    parts = [INTRODUCTION.format(**facts)]
     for model in found["models"]:
         parts += [heading(model), table(TIMES_HEAD, (times(model, row) for row in model["rows"]))]
     parts.append(COUNTS)
@@ -47,6 +49,11 @@ def text(found: Json) -> str:
         head = f"### {model['name']}\n"
         parts += [head, table(COUNTS_HEAD, (counted(row) for row in model["rows"]))]
     return "\n".join([*parts, REPRODUCE, gpu_page.part(GPU)])
+
+
+def several(values: Iterable[str]) -> str:
+    """Different ones of them, in their order."""
+    return ", ".join(dict.fromkeys(values))
 
 
 def heading(model: Json) -> str:

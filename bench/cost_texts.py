@@ -68,7 +68,7 @@ REPRODUCE = """## Reproduce
 
 ```
 python3 dev.py bench cost                     # all sizes, about half an hour on one quiet core
-python3 dev.py bench cost --sizes tiny        # one of them
+python3 dev.py bench cost --sizes tiny        # one of them again, the others are kept
 python3 dev.py bench cost --quick --out DIR   # briefly, in half a minute
 python3 dev.py bench cost --page              # the page from the JSON
 ```

@@ -97,7 +97,7 @@ def gathered(options: argparse.Namespace, path: Path) -> dict[str, Any]:
     """What the scenarios to come are added to."""
     new = results.empty(options.prompts, prompt_count(options), options.quick)
     part = options.scenario or options.resume or not selected(options).everything
-    return results.merging(path, new) if part else new
+    return results.merging(path, new, "scenarios") if part else new
 
 
 def selected(options: argparse.Namespace) -> Selection:

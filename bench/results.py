@@ -92,18 +92,18 @@ def read(path: Path) -> Json:
     return found
 
 
-def merging(path: Path, new: Json) -> Json:
-    """The scenarios that the file holds, to be added to; DevError if they are not comparable."""
+def merging(path: Path, new: Json, what: str) -> Json:
+    """With ``what`` the file holds, to be added to; DevError if the two are not comparable."""
     if not path.exists():
         return new
     old = read(path)
-    for what in ("format", "settings", "versions", "machine"):
-        if old.get(what) != new[what]:
+    for common in ("format", "settings", "versions", "machine"):
+        if old.get(common) != new[common]:
             raise DevError(
-                f"{path} holds results with other {what}: measure all scenarios again, or give "
+                f"{path} holds results with other {common}: measure all {what} again, or give "
                 "another --out."
             )
-    return {**new, "scenarios": old["scenarios"]}
+    return {**new, what: old[what]}
 
 
 def joined(old: Json | None, measured: Json, selection: Selection) -> Json:
