@@ -5,7 +5,8 @@ from __future__ import annotations
 INTRODUCTION = """# Benchmarks: quality against cost
 
 Written by `python3 dev.py bench quality` from `bench/results/quality.json`, which holds every
-number, prompt by prompt.
+number, prompt by prompt. What the cache itself costs is in [costs.md](costs.md), how other packs do
+in [peers.md](peers.md).
 
 The tiny Wan of this repository (3.4 M parameters, 10 blocks) renders {prompts} {prompt_set}
 prompts, each without a cache and in every way below, and the decoded clips are compared.
