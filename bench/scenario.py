@@ -10,7 +10,7 @@ WANS = {"": "", EXPERTS: ", two experts", "first_frame": ", first frame given"}
 """What is sampled, and how a title says it: text to video by one model or by the two experts of
 Wan 2.2, or the rest of a clip whose first frame is given."""
 SCHEDULER = "simple"
-TWO_STAGES = ("heun", "dpmpp_sde")
+TWO_STAGES = ("heun", "dpm_2")
 """Samplers that evaluate the model twice a step, in the last one once."""
 
 
@@ -64,7 +64,7 @@ SCENARIOS = {
         replace(MAIN, steps=20),
         replace(MAIN, steps=50),
         replace(MAIN, sampler="heun", steps=16),
-        replace(MAIN, sampler="dpmpp_sde", steps=16),
+        replace(MAIN, sampler="dpm_2", steps=16),
         replace(MAIN, wan=EXPERTS),
         replace(MAIN, wan="first_frame"),
     )
