@@ -38,7 +38,7 @@ MODEL = """## {name}: {full} {layers} of {published_layers} layers
 
 Dim {dim}, ffn {ffn}, {heads} heads; latent {size}, {tokens} tokens, {text_tokens} tokens of text,
 {dtype}; {pairs} pairs of samplings of {steps} steps. One block takes {block_ms:.1f} ms,
-an evaluation whose model returns at once {host_ms:.2f} ms.
+an evaluation whose model returns at once, behind a computed one, {host_ms:.2f} ms.
 {times}"""
 
 TIMES = """
