@@ -54,8 +54,14 @@ def text(found: Json, picture: str) -> str:
     others = [name for name in SCENARIOS if name in measured and name != MAIN.name]
     parts += [OTHERS] if others else []
     for name in others:
-        parts += [f"### {SCENARIOS[name].title}\n", compact(measured[name]["rows"])]
+        parts += [f"### {SCENARIOS[name].title}\n", measured_when(measured[name])]
+        parts += [compact(measured[name]["rows"])]
     return "\n".join([*parts, REPRODUCE, REAL, LIMITS])
+
+
+def measured_when(scenario: Json) -> str:
+    """The date and the code of a scenario."""
+    return f"Measured on {scenario['date']} at commit {commits(scenario)}.\n"
 
 
 def alternative() -> str:
@@ -71,7 +77,7 @@ def facts(found: Json) -> dict[str, Any]:
         "prompt_set": settings["prompt_set"],
         "shift": settings["shift"],
         "main": MAIN.title,
-        "date": found["date"],
+        "date": found["scenarios"][MAIN.name]["date"],
         "commit": commits(found["scenarios"][MAIN.name]),
         **machine,
         **versions,
