@@ -87,7 +87,7 @@ def facts(found: Json) -> dict[str, Any]:
 def commits(scenario: Json) -> str:
     """Which code the rows of a scenario were measured with."""
     again = scenario.get("again")
-    later = f" (the rows of the picture again at {again['commit']})" if again else ""
+    later = f" (some rows later, at {again['commit']})" if again else ""
     return f"{scenario['commit']}{later}"
 
 
