@@ -86,9 +86,8 @@ def facts(found: Json) -> dict[str, Any]:
 
 def commits(scenario: Json) -> str:
     """Which code the rows of a scenario were measured with."""
-    again = scenario.get("again")
-    later = f" (some rows later, at {again['commit']})" if again else ""
-    return f"{scenario['commit']}{later}"
+    first, last = scenario["commit"], scenario.get("again", scenario)["commit"]
+    return first if first == last else f"{first} (some rows later, at {last})"
 
 
 def equal_cost(rows: Sequence[Json]) -> str:
