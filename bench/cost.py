@@ -125,7 +125,8 @@ def model(size: str, plan: Plan) -> Json:
     bench = Measured(built, part("nodes.host").recognise(built), plan.shape, plan.steps, plan.pairs)
     found: Json = {"name": size, "date": results.today(), "commit": commit()}
     found |= {**plan.shape.described(), "steps": plan.steps}
-    found |= {"pairs": plan.pairs, "block_ms": bench.block_ms(), "host_ms": bench.host_ms()}
+    found |= {"pairs": plan.pairs, "block_ms": bench.block_ms()}
+    found |= {"probe_ms": bench.probe_ms(), "host_ms": bench.host_ms()}
     found["rows"] = []
     for configuration in configurations() if plan.every else FEW:
         found["rows"].append(bench.row(configuration))

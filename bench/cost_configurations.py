@@ -62,6 +62,8 @@ CHOICES: dict[str, Callable[[], Any]] = {
 """Every method. The mask decides; what they measure in order to decide, they measure as ever."""
 
 GUIDANCE = ("CFG Cache",)
+PROBING = ("FBCache",)
+"""Methods that look at block 0 in every evaluation."""
 
 
 def configurations() -> Iterator[Configuration]:

@@ -10,7 +10,16 @@ from devtools.markdown import table
 from devtools.paths import ROOT
 
 from . import gpu_page
-from .cost_targets import Verdict, expected_speedup, full_ms, overhead, reuse, speedup, verdicts
+from .cost_targets import (
+    Verdict,
+    expected_speedup,
+    full_ms,
+    host_share,
+    overhead,
+    reuse,
+    speedup,
+    verdicts,
+)
 from .cost_texts import COUNTS, INTRODUCTION, MODEL, REPRODUCE, TIMES
 
 Json = dict[str, Any]
@@ -83,14 +92,20 @@ def times(model: Json, row: Json) -> Iterator[str]:
     yield f"{of_reuse['own_cpu']:.2f}"
     yield percent(reuse(model, row).share)
     yield f"{own['deciding']:.2f}, {of_reuse['deciding']:.2f}"
-    yield f"{row['realised_speedup']:.2f} / {expected_speedup(row):.2f}"
-    yield missed(verdicts(model, row))
+    yield f"{row['realised_speedup']:.2f} / {expected_speedup(model, row):.2f}"
+    yield missed(model, row)
 
 
-def missed(found: Iterable[Verdict]) -> str:
+def missed(model: Json, row: Json) -> str:
     """Which limits are not kept to, and by how much; or none."""
-    words = [f"{v.what}: {percent(v.share)} of {percent(v.limit)}" for v in found if not v.met]
-    return "; ".join(words) or "none"
+    found = [verdict for verdict in verdicts(model, row) if not verdict.met]
+    return "; ".join(told_of(verdict, model, row) for verdict in found) or "none"
+
+
+def told_of(verdict: Verdict, model: Json, row: Json) -> str:
+    """A miss in words. Of a reuse, the host's part is told: no cache can take that away."""
+    host = f" (host {percent(host_share(model, row))})" if verdict.what == "reuse" else ""
+    return f"{verdict.what}: {percent(verdict.share)} of {percent(verdict.limit)}{host}"
 
 
 def counted(row: Json) -> Iterator[str]:
@@ -121,5 +136,5 @@ def told(model: Json, row: Json) -> str:
     name = " ".join(name_of(row))
     reused = f"reused {row['reused_ms']['cpu']:.2f} of {full_ms(model, row):.0f} ms"
     own = f"own {row['computed_own_ms']['own_cpu']:.2f} ms ({percent(overhead(model, row).share)})"
-    gain = f"x{row['realised_speedup']:.2f} ({percent(speedup(row).share)} of expected)"
-    return f"{name:<34} {own}, {reused}, {gain}; missed: {missed(verdicts(model, row))}"
+    gain = f"x{row['realised_speedup']:.2f} ({percent(speedup(model, row).share)} of expected)"
+    return f"{name:<34} {own}, {reused}, {gain}; missed: {missed(model, row)}"

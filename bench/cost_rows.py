@@ -70,10 +70,17 @@ class Measured:
 
     def block_ms(self) -> float:
         """Milliseconds of the processor that one block takes in an evaluation."""
-        blocks, clock = self.model.get_model_object("diffusion_model").blocks, Stopwatch()
+        return self._through_block_0(self._diffusion_model.blocks[0])
+
+    def probe_ms(self) -> float:
+        """Milliseconds until block 0 is done: what comes in front of it, and the block itself."""
+        return self._through_block_0(self._diffusion_model)
+
+    def _through_block_0(self, entered: Any) -> float:
+        clock, block = Stopwatch(), self._diffusion_model.blocks[0]
         handles = [
-            blocks[0].register_forward_pre_hook(clock.start),
-            blocks[0].register_forward_hook(clock.stop),
+            entered.register_forward_pre_hook(clock.start),
+            block.register_forward_hook(clock.stop),
         ]
         try:
             self.sample(self.model)
@@ -81,6 +88,10 @@ class Measured:
             for handle in handles:
                 handle.remove()
         return round(median(clock.spent) * MILLI, 4)
+
+    @property
+    def _diffusion_model(self) -> Any:
+        return self.model.get_model_object("diffusion_model")
 
     def host_ms(self) -> float:
         """Milliseconds of an evaluation whose model returns at once: what no cache can go below.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .cost_configurations import GUIDANCE
+from .cost_configurations import GUIDANCE, PROBING
 
 Json = dict[str, Any]
 OVERHEAD = {"tiny": 0.03, "tiny-256": 0.03}
@@ -36,21 +36,19 @@ def overhead(model: Json, row: Json) -> Verdict:
     return Verdict("overhead", share, OVERHEAD.get(model["name"], OVERHEAD_OF_OTHERS))
 
 
-def block_share(row: Json) -> float:
-    """Blocks that a reused evaluation runs since its method looks at them, over all blocks."""
-    blocks = row["counts"]["computed"]["blocks"]
-    return float(row["counts"]["reused"]["blocks"] / blocks)
+def probe_share(model: Json, row: Json) -> float:
+    """Of a full evaluation, what a reused one runs since its method looks at block 0."""
+    return float(model["probe_ms"] / full_ms(model, row)) if row["method"] in PROBING else 0.0
 
 
 def reuse(model: Json, row: Json) -> Verdict:
     """A reused evaluation over one of the model with all of its published layers.
 
-    Blocks that run by the method's rule are counted as computed, so they add to the limit.
+    What runs by the method's rule, all that leads to the end of block 0, is counted as computed,
+    so it adds to the limit.
     """
-    blocks = row["counts"]["reused"]["blocks"] / model["published_layers"]
-    return Verdict(
-        "reuse", row["reused_ms"]["cpu"] / full_ms(model, row), REUSE[row["level"]] + blocks
-    )
+    share = row["reused_ms"]["cpu"] / full_ms(model, row)
+    return Verdict("reuse", share, REUSE[row["level"]] + probe_share(model, row))
 
 
 def full_ms(model: Json, row: Json) -> float:
@@ -59,16 +57,22 @@ def full_ms(model: Json, row: Json) -> float:
     return float(row["plain_ms"]["cpu"] + missing * model["block_ms"])
 
 
-def expected_speedup(row: Json) -> float:
-    """Evaluations over computed ones; of reused ones the blocks that their method runs count."""
+def host_share(model: Json, row: Json) -> float:
+    """Of a full evaluation, what the host takes around a model that returns at once."""
+    return float(model["host_ms"] / full_ms(model, row))
+
+
+def expected_speedup(model: Json, row: Json) -> float:
+    """Evaluations over computed ones; what reused ones run by their method's rule counts."""
     reused = row["evaluations"] - row["computed"]
-    cost = 0.5 if row["method"] in GUIDANCE else block_share(row)
+    cost = 0.5 if row["method"] in GUIDANCE else probe_share(model, row)
     return float(row["evaluations"] / (row["computed"] + reused * cost))
 
 
-def speedup(row: Json) -> Verdict:
+def speedup(model: Json, row: Json) -> Verdict:
     """Realised over expected."""
-    return Verdict("speed-up", row["realised_speedup"] / expected_speedup(row), SPEEDUP, True)
+    share = row["realised_speedup"] / expected_speedup(model, row)
+    return Verdict("speed-up", share, SPEEDUP, True)
 
 
 def verdicts(model: Json, row: Json) -> Iterator[Verdict]:
@@ -77,4 +81,4 @@ def verdicts(model: Json, row: Json) -> Iterator[Verdict]:
     if row["method"] not in GUIDANCE:
         yield reuse(model, row)
     if model["layers"] == model["published_layers"]:
-        yield speedup(row)
+        yield speedup(model, row)

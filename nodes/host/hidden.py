@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor
 from ...cache_core.call import Call
 from ...cache_core.decision import Reason
 from .forward import OPTIONS_ARGUMENT, SkipRest, original_block, watched, with_options, with_patch
-from .stand_in import behind_wrappers, standing_in
+from .stand_in import behind_wrappers, standing_in, without_blocks
 
 FOR_BLOCKS_ALONE = {
     "WanModel_S2V": "audio_embed",
@@ -30,16 +29,6 @@ def forward_hidden(executor: Any, args: list[Any], kwargs: dict[str, Any], call:
     if not call.reuses and stack.measured:
         call.record_residual(stack.base, stack.end, output)
     return output
-
-
-def unprompted(args: Sequence[Any]) -> list[Any]:
-    """The arguments of a forward without what its blocks alone attend to: text and image.
-
-    One token of text is left, since a forward embeds some; in small models the embedding of all of
-    it would be most of what a reuse costs.
-    """
-    latent, timestep, text, _, *rest = args
-    return [latent, timestep, text[:, :1], None, *rest]
 
 
 class HiddenStack:
@@ -110,11 +99,13 @@ class HiddenStack:
 
     def _without_blocks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         """From the embeddings to the head: nothing within or between the blocks runs."""
-        forward = standing_in(self.original, self.model, self._restore, blocks=())
+        modules = without_blocks(self.model)
+        forward = standing_in(self.original, self.model, self._restore, **modules)
         options = dict(args[OPTIONS_ARGUMENT])  # the host writes into it
         unused = FOR_BLOCKS_ALONE.get(type(self.model).__name__)
         needed = {name: None if name == unused else value for name, value in kwargs.items()}
-        return forward(*with_options(unprompted(args), options), **needed)
+        latent, timestep, text, _image, *rest = args  # only blocks attend to text and image
+        return forward(*with_options([latent, timestep, text, None, *rest], options), **needed)
 
     def _restore(self, head: Any, tokens: Tensor, *rest: Any) -> Tensor:
         """A head is entered straight from the embeddings; leave if there is nothing to reuse."""

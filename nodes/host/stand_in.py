@@ -9,6 +9,7 @@ blocks is not done.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from types import MethodType
 from typing import Any
@@ -36,6 +37,37 @@ def standing_in(forward: Forward, model: Any, enter_head: EnterHead, **modules: 
     vars(copy).update({k: bound_to(copy, value, model) for k, value in vars(model).items()})
     vars(copy)["_modules"] = {**vars(model)["_modules"], **heads, **modules}
     return bound_to(copy, forward, model)
+
+
+def without_blocks(model: Any) -> dict[str, Any]:
+    """Modules for a forward with no blocks: what only blocks look at is zeros that take no room.
+
+    Text and positions: their embeddings would be most of what a reuse costs in a small model, and
+    where weights are kept in RAM, those of the text would be fetched for nothing.
+    """
+    return {
+        "blocks": (),
+        "text_embedding": partial(unembedded, model.dim),
+        "rope_embedder": Unrotated(model.dim // model.num_heads, model.rope_embedder.theta),
+    }
+
+
+def unembedded(dim: int, text: Tensor) -> Tensor:
+    """Zeros in the place of embedded text [rows, tokens, text dim]: [rows, tokens, dim]."""
+    return text.new_zeros(()).expand(*text.shape[:-1], dim)
+
+
+@dataclass(frozen=True)
+class Unrotated:
+    """In the place of an embedder of positions. width: of an attention head; theta: its base."""
+
+    width: int
+    theta: float
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Zeros for positions [rows, tokens, axes]: [rows, 1, tokens, width / 2, 2, 2]."""
+        rows, tokens, _ = ids.shape
+        return ids.new_zeros(()).expand(rows, 1, tokens, self.width // 2, 2, 2)
 
 
 def heads_of(model: Any) -> dict[str, Module]:

@@ -10,7 +10,7 @@ import torch
 from checkout import ROOT
 
 from bench.clock import Clock
-from bench.cost_targets import Verdict, expected_speedup, verdicts
+from bench.cost_targets import Verdict, expected_speedup, full_ms, verdicts
 from bench.counting import Counter
 
 STEPS, COMPUTED = 6, 4
@@ -113,8 +113,9 @@ def test_every_limit_is_judged(found):
     for row in model["rows"]:
         assert [verdict.what for verdict in verdicts(model, row)] == ["overhead", "reuse"]
     fbcache, taylorseer, _ = model["rows"]
-    assert expected_speedup(taylorseer) == STEPS / COMPUTED
-    assert expected_speedup(fbcache) == STEPS / (COMPUTED + 2 / LAYERS)
+    assert expected_speedup(model, taylorseer) == STEPS / COMPUTED
+    probed = model["probe_ms"] / full_ms(model, fbcache)
+    assert expected_speedup(model, fbcache) == STEPS / (COMPUTED + 2 * probed)
 
 
 @pytest.mark.parametrize(
