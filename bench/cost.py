@@ -48,9 +48,9 @@ def plans(quick: bool) -> dict[str, Plan]:
 
     small = {"size": (3, 8, 8), "text": 8, "dtype": "float32"}
     full = {
-        "tiny": Plan(TINY, 16, 6, True),
-        "tiny-256": Plan(replace(TINY, name="tiny-256", size=(5, 32, 32)), 10, 6, False),
-        "1.3B": Plan(replace(WAN_1_3B, **small), 6, 2, False),
+        "tiny": Plan(TINY, 16, 16, True),
+        "tiny-256": Plan(replace(TINY, name="tiny-256", size=(5, 32, 32)), 10, 10, False),
+        "1.3B": Plan(replace(WAN_1_3B, **small), 6, 4, False),
         "14B": Plan(replace(WAN_14B, layers=2, **small), 6, 3, False),
     }
     if not quick:

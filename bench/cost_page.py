@@ -28,7 +28,8 @@ WHEN = ("date", "commit")
 GPU = ROOT / "bench" / "results" / "gpu.json"
 TIMES_HEAD = (
     "method", "level", "kept", "without ms", "computed: own ms", "overhead", "paired [95 %]",
-    "reused ms", "own ms", "of a full evaluation", "decision ms", "speed-up / expected", "missed",
+    "reused ms", "own ms", "of a full evaluation", "decision ms", "speed-up / expected [95 %]",
+    "missed",
 )  # fmt: skip
 COUNTS_HEAD = (
     "method", "level", "kept", "waits c / r", "allocations c / r", "allocated KiB c / r",
@@ -92,8 +93,15 @@ def times(model: Json, row: Json) -> Iterator[str]:
     yield f"{of_reuse['own_cpu']:.2f}"
     yield percent(reuse(model, row).share)
     yield f"{own['deciding']:.2f}, {of_reuse['deciding']:.2f}"
-    yield f"{row['realised_speedup']:.2f} / {expected_speedup(model, row):.2f}"
+    yield realised(model, row)
     yield missed(model, row)
+
+
+def realised(model: Json, row: Json) -> str:
+    """The speed-up, what it should be, and the interval of the one as a share of the other."""
+    expected = expected_speedup(model, row)
+    low, high = (percent(bound / expected) for bound in row["realised_interval"])
+    return f"{row['realised_speedup']:.2f} / {expected:.2f} [{low}, {high}]"
 
 
 def missed(model: Json, row: Json) -> str:

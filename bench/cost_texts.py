@@ -52,6 +52,8 @@ TIMES = """
 - **reused ms**: a whole reused evaluation. Most of it is the host's: it batches the prompts, and
   combines the branches; at level hidden the embeddings and the head run too.
 - **decision ms**: of the own time of computed and of reused evaluations, finding out which it is.
+- **speed-up / expected**: the median over the pairs; in brackets, the interval of their mean as a
+  share of the expected one.
 - **missed**: limits not kept to. *host*: an evaluation whose model returns at once, as a share.
 - CFG Cache: a reused evaluation computes cond, and costs about half.
 """
