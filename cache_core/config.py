@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from .chain import in_precedence
 from .contradictions import refuse_contradictions
 from .errors import require
 from .forecast import Forecast
-from .identity import Identity
+from .identity import FULL_NOISE, Identity, RunFacts
 from .policy import Rule
 from .vocabulary import (
     CacheDevice,
@@ -42,19 +42,24 @@ def _one_of(literal: Any) -> str:
     return "one of " + ", ".join(get_args(literal))
 
 
+LATE_WARMUP = 2
+"""Steps that an expert computes first where another has decided motion and layout."""
+
+
 @dataclass(frozen=True)
 class GuardDefaults:
     """What a preset puts in place of the guards that the options leave open.
 
-    warmup_ratio: share of an expert's steps always computed at its start, and warmup_steps: at
-    least so many. last_steps: steps always computed at its end.
-    max_consecutive_skips: reuses in a row, None for no limit.
+    warmup_ratio: share of the steps always computed at the start, and warmup_steps: at least so
+    many. last_steps: steps always computed at the end. max_consecutive_skips: reuses in a row, None
+    for no limit. share_of: what the share is one of where two experts sample a schedule together.
     """
 
     warmup_ratio: float = 0.1
     last_steps: int = 1
     max_consecutive_skips: int | None = 3
     warmup_steps: int = 0
+    share_of: Literal["schedule", "expert"] = "schedule"
 
     def warmup(self, steps: int) -> int:
         """The steps always computed at the start of a run of ``steps``.
@@ -62,6 +67,17 @@ class GuardDefaults:
         The share is cut to whole model calls, two a step, as in MagCache's int(2 * steps * R).
         """
         return max(self.warmup_steps, ceil(int(2 * steps * self.warmup_ratio) / 2))
+
+    def of_expert(self, expert: str, whole: int) -> GuardDefaults:
+        """The same for one of two experts that sample a schedule of ``whole`` steps together.
+
+        Its first steps decide motion and layout, so the warm-up of the ``high`` noise expert is a
+        share of them all; the ``low`` noise one computes as many as a forecast needs.
+        """
+        if not self.warmup_ratio or self.share_of == "expert":
+            return self
+        steps = LATE_WARMUP if expert == "low" else self.warmup(whole)
+        return replace(self, warmup_ratio=0.0, warmup_steps=steps)
 
 
 @dataclass(frozen=True)
@@ -180,6 +196,18 @@ class CacheConfig:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CacheConfig:
         return self  # immutable: hosts that deep-copy model options share it
+
+    def resolved(self, facts: RunFacts, whole: int) -> list[Method]:
+        """The methods with their numbers for a run, part of a schedule of ``whole`` steps.
+
+        It is taken for one of two experts only where name or place tell so: what is guessed from
+        the run may be a model alone, and so is a low noise one that starts at full noise.
+        """
+        identity, expert = self.identity.running(facts), self.identity.expert
+        methods = [choice.resolve(identity, whole) for choice in self.methods]
+        if expert is None or (expert == "low" and facts.first_sigma >= FULL_NOISE):
+            return methods
+        return [replace(m, guards=m.guards.of_expert(expert, whole)) for m in methods]
 
     def with_method(self, method: Choice, options: Options | None) -> CacheConfig:
         """This configuration with ``method`` added, in place of an earlier one of its kind.

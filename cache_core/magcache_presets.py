@@ -61,7 +61,7 @@ class MagCacheChoice:
         error, skips, retention = numbers.presets[self.preset] if tuned else chosen
         return Method(
             MagCache(error, skips, numbers.curve),
-            GuardDefaults(retention, 1, None, warmup_steps=1),
+            GuardDefaults(retention, 1, None, warmup_steps=1, share_of="expert"),
             self.preset,
             numbers.source if tuned else by_hand(numbers.borrowed),
             self.node_id,
