@@ -102,6 +102,30 @@ def test_a_presets_share_is_one_of_all_steps_of_the_expert(wan, caching, models,
     assert [caching.actions(trace) for trace in traces] == ["CRR", "CC" + "R" * 15]
 
 
+PAIRS = {  # parts of a schedule, what each does with a share of 0.3
+    "a pair": ([("high", 0, 9), ("low", 9, 20)], ["CCCCCCRRR", "CC" + "R" * 9]),
+    "high in two": (
+        [("high", 0, 3), ("high", 3, 9), ("low", 9, 20)],
+        ["CCC", "CCCRRR", "CC" + "R" * 9],
+    ),
+    "low alone": ([("low", 0, 20)], ["CCCCCC" + "R" * 14]),
+}
+
+
+@pytest.mark.parametrize(("parts", "expected"), PAIRS.values(), ids=list(PAIRS))
+def test_a_presets_share_is_one_of_the_schedule_of_both_experts(
+    wan, caching, models, prompt, traces, parts, expected
+):
+    method = caching.Method(caching.static("MagCache"), caching.GuardDefaults(0.3, 0, None))
+    made = {
+        place: caching.attach(model, caching.recognise(model).placed(place), method, None)
+        for place, model in models.items()
+    }
+    with prompt(f"pair {parts}"):
+        go(wan, made, parts)
+    assert [caching.actions(trace) for trace in traces] == expected
+
+
 def test_one_model_on_both_inputs_is_two_experts(wan, caching, experts, models, prompt, traces):
     models = {"high": models["high"], "low": models["high"]}
     made = {
