@@ -48,7 +48,7 @@ def without_blocks(model: Any) -> dict[str, Any]:
     return {
         "blocks": (),
         "text_embedding": partial(unembedded, model.dim),
-        "rope_embedder": Unrotated(model.dim // model.num_heads, model.rope_embedder.theta),
+        "rope_embedder": Unrotated(model.dim // model.num_heads),
     }
 
 
@@ -59,10 +59,13 @@ def unembedded(dim: int, text: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Unrotated:
-    """In the place of an embedder of positions. width: of an attention head; theta: its base."""
+    """In the place of an embedder of positions. width: of an attention head.
+
+    theta: the base of its frequencies, which the host reads to rotate further; of zeros, any will do.
+    """
 
     width: int
-    theta: float
+    theta: float = 1.0
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Zeros for positions [rows, tokens, axes]: [rows, 1, tokens, width / 2, 2, 2]."""
