@@ -61,7 +61,7 @@ def unembedded(dim: int, text: Tensor) -> Tensor:
 class Unrotated:
     """In the place of an embedder of positions. width: of an attention head.
 
-    theta: the base of its frequencies, which the host reads to rotate further; of zeros, any will do.
+    theta: the base of its frequencies, which the host may read to rotate further: zeros stay zeros.
     """
 
     width: int
