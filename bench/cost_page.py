@@ -14,8 +14,8 @@ from .cost_targets import (
     Verdict,
     expected_speedup,
     full_ms,
-    host_share,
     overhead,
+    rest_share,
     reuse,
     speedup,
     verdicts,
@@ -111,9 +111,9 @@ def missed(model: Json, row: Json) -> str:
 
 
 def told_of(verdict: Verdict, model: Json, row: Json) -> str:
-    """A miss in words. Of a reuse, the host's part is told: no cache can take that away."""
-    host = f" (host {percent(host_share(model, row))})" if verdict.what == "reuse" else ""
-    return f"{verdict.what}: {percent(verdict.share)} of {percent(verdict.limit)}{host}"
+    """A miss in words; of a reuse, how much would be left if the pack took no time at all."""
+    rest = f" (rest {percent(rest_share(model, row))})" if verdict.what == "reuse" else ""
+    return f"{verdict.what}: {percent(verdict.share)} of {percent(verdict.limit)}{rest}"
 
 
 def counted(row: Json) -> Iterator[str]:

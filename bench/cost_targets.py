@@ -57,9 +57,10 @@ def full_ms(model: Json, row: Json) -> float:
     return float(row["plain_ms"]["cpu"] + missing * model["block_ms"])
 
 
-def host_share(model: Json, row: Json) -> float:
-    """Of a full evaluation, what the host takes around a model that returns at once."""
-    return float(model["host_ms"] / full_ms(model, row))
+def rest_share(model: Json, row: Json) -> float:
+    """Of a full evaluation, what a reused one takes without the pack's own time."""
+    rest = row["reused_ms"]["cpu"] - row["reused_own_ms"]["own_cpu"]
+    return float(rest / full_ms(model, row))
 
 
 def expected_speedup(model: Json, row: Json) -> float:

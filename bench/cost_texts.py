@@ -29,11 +29,11 @@ one that has a measured block's time more for every layer missing (*full evaluat
 speed-up of such a stump has no limit.
 
 Misses are told as they are. Two things weigh the more the shorter an evaluation is. The host's own
-work around the model (*an evaluation whose model returns at once*; *host* in the last column) is
-done again in every evaluation, since the pack acts where the host calls the model: further out it
-would pass by what other nodes do around that call. And at level hidden the model embeds its input,
-and its head runs. On the tiny model, the host's work alone is more than 1 % of an evaluation. A
-clip of 832x480x81 has 32,760 tokens; these have few.
+work around the model (*an evaluation whose model returns at once*) is done again in every
+evaluation, since the pack acts where the host calls the model: further out it would pass by what
+other nodes do around that call. And at level hidden the model embeds its input, and its head runs.
+On the tiny model these alone are more than the limits (*rest* in the last column); with four times
+its tokens they are not. A clip of 832x480x81 has 32,760 tokens; these have few.
 """
 
 MODEL = """## {name}: {full} {layers} of {published_layers} layers
@@ -54,7 +54,7 @@ TIMES = """
 - **decision ms**: of the own time of computed and of reused evaluations, finding out which it is.
 - **speed-up / expected**: the median over the pairs; in brackets, the interval of their mean as a
   share of the expected one.
-- **missed**: limits not kept to. *host*: an evaluation whose model returns at once, as a share.
+- **missed**: limits not kept to. *rest*: what would be left of a reuse if the pack took no time.
 - CFG Cache: a reused evaluation computes cond, and costs about half.
 """
 

@@ -10,7 +10,8 @@ import torch
 from checkout import ROOT
 
 from bench.clock import Clock
-from bench.cost_targets import Verdict, expected_speedup, full_ms, verdicts
+from bench.cost_page import told_of
+from bench.cost_targets import Verdict, expected_speedup, full_ms, reuse, verdicts
 from bench.counting import Counter
 
 STEPS, COMPUTED = 6, 4
@@ -124,6 +125,15 @@ def test_every_limit_is_judged(found):
 )
 def test_a_limit_is_kept_to_or_not(share, limit, at_least, met):
     assert Verdict("what", share, limit, at_least).met is met
+
+
+def test_a_missed_reuse_tells_what_is_left_without_the_pack():
+    row = {
+        "method": "TeaCache", "level": "output", "plain_ms": {"cpu": 10.0},
+        "reused_ms": {"cpu": 0.5}, "reused_own_ms": {"own_cpu": 0.2},
+    }  # fmt: skip
+    model = {"layers": 2, "published_layers": 2, "block_ms": 1.0}
+    assert told_of(reuse(model, row), model, row) == "reuse: 5.00 % of 1.00 % (rest 3.00 %)"
 
 
 def test_the_page_is_written(out):
