@@ -197,8 +197,8 @@ class CacheConfig:
     def __deepcopy__(self, memo: dict[int, Any]) -> CacheConfig:
         return self  # immutable: hosts that deep-copy model options share it
 
-    def resolved(self, facts: RunFacts, whole: int) -> list[Method]:
-        """The methods with their numbers for a run, part of a schedule of ``whole`` steps.
+    def resolved(self, facts: RunFacts, whole: int) -> tuple[Identity, list[Method]]:
+        """The model, and its methods with their numbers, for a part of ``whole`` steps.
 
         It is taken for one of two experts only where name or place tell so: what is guessed from
         the run may be a model alone, and so is a low noise one that starts at full noise.
@@ -206,8 +206,8 @@ class CacheConfig:
         identity, expert = self.identity.running(facts), self.identity.expert
         methods = [choice.resolve(identity, whole) for choice in self.methods]
         if expert is None or (expert == "low" and facts.first_sigma >= FULL_NOISE):
-            return methods
-        return [replace(m, guards=m.guards.of_expert(expert, whole)) for m in methods]
+            return identity, methods
+        return identity, [replace(m, guards=m.guards.of_expert(expert, whole)) for m in methods]
 
     def with_method(self, method: Choice, options: Options | None) -> CacheConfig:
         """This configuration with ``method`` added, in place of an earlier one of its kind.

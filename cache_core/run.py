@@ -65,7 +65,8 @@ class Run:
         self.facts = facts or RunFacts()
         self.ranks = ranks or Ranks()
         self.lock = RLock()
-        resolved = config.resolved(self.facts, round(self.facts.steps or schedule.steps))
+        whole = round(self.facts.steps or schedule.steps)
+        identity, resolved = config.resolved(self.facts, whole)
         self.methods = [m for m in resolved if m.policy.looks_at != "guidance"]
         self.policies = [cast(Policy, method.policy) for method in self.methods]
         before = self.facts.before
@@ -87,7 +88,7 @@ class Run:
         self.course = Course(schedule, self.facts.stages)
         self.company = Company()
         self.guidance = guidance_of(resolved, config.options, schedule, self.facts, *where[1:])
-        self.trace = trace_of(self, config.identity.running(self.facts).label, keeping)
+        self.trace = trace_of(self, identity.label, keeping)
         going_on = f"goes on after {before} steps of the same expert" if before else ""
         self.trace.notes += [note for note in (going_on, mask.note) if note]
         self.alarm = Alarm()
