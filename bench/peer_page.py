@@ -20,7 +20,7 @@ def text(found: Json) -> str:
     """The whole page."""
     packs = found["packs"]
     parts = [INTRODUCTION.format(**facts(found))]
-    parts += [LOADED, table(("pack", "version", "loads"), map(loaded, packs))]
+    parts += [LOADED, loading(found)]
     parts += [BEHAVIOUR, table(("pack", "node", *BEHAVIOURS), behaviours(packs))]
     parts += [EQUAL, equal(packs), COST, table(COSTS, costs(packs))]
     return "\n".join([*parts, REPRODUCE, LIMITS])
@@ -42,11 +42,33 @@ def facts(found: Json) -> Json:
             "date": found["date"]}  # fmt: skip
 
 
+def loading(found: Json) -> str:
+    """A line for each pack: what every ComfyUI said when it loaded it."""
+    elsewhere = found.get("elsewhere", {})
+    head = ("pack", "version", f"loads on {found['versions']['comfyui']}", *elsewhere)
+    others = [told["loads"] for told in elsewhere.values()]
+    return table(head, ((*loaded(pack), *also(pack, others)) for pack in found["packs"]))
+
+
 def loaded(pack: Json) -> tuple[str, str, str]:
-    """A pack, and what the host said when it loaded it."""
+    """A pack, and what the host that it was measured on said of it."""
     version = " ".join(word for word in (pack["version"], pack["commit"]) if word)
-    said = f"no: {cell(pack['error'])}" if pack["error"] else "yes"
-    return pack["pack"], version or NOTHING, said
+    return pack["pack"], version or NOTHING, verdict(pack["error"])
+
+
+def also(pack: Json, others: Iterable[Json]) -> Iterator[str]:
+    """What other hosts said of it: no more than that it does not load where they say the same."""
+    for loads in others:
+        if pack["pack"] not in loads:
+            yield NOTHING
+            continue
+        error = loads[pack["pack"]]
+        yield "no, as there" if error and error == pack["error"] else verdict(error)
+
+
+def verdict(error: str | None) -> str:
+    """Whether a pack loads."""
+    return f"no: {cell(error)}" if error else "yes"
 
 
 def each(packs: Iterable[Json]) -> Iterator[tuple[str, Json]]:

@@ -18,7 +18,8 @@ with ComfyUI {comfyui}, torch {torch}, Python {python}, Wan Step Cache {pack}.
 LOADED = """## What loads
 
 Where a pack does not load, what ComfyUI said of it. Nothing was installed for any pack: what needs
-a package that ComfyUI itself does not bring says so here.
+a package that ComfyUI itself does not bring says so here. Other columns: older ComfyUIs, back to
+the oldest that this pack supports.
 """
 BEHAVIOUR = """## What they leave behind, and VACE
 
@@ -67,6 +68,7 @@ REPRODUCE = """## Reproduce
 python3 dev.py bench peers                          # ComfyUI's own caches and this pack
 python3 dev.py bench peers --peer /path/to/pack ... # and other packs, each in a folder
 python3 dev.py bench peers --quick --out DIR        # one short clip, in about a minute
+python3 dev.py bench peers --loads --comfyui 0.18.2 --peer ...   # another column: what loads there
 ```
 
 A pack's folder is linked into a temporary ComfyUI, which keeps out of yours. Nodes are known by
@@ -77,6 +79,6 @@ LIMITS = """## What this cannot tell
 
 The model is tiny and its clips are simple: the order of methods carries over to real models better
 than decibels do, and thresholds do not at all. Image to video, two experts, GPUs and compiled
-models are not in this table. A pack that does not load here may load on an older ComfyUI; none was
-tried.
+models are not in this table. A pack that does not load here may load on a ComfyUI older than those
+of the first table.
 """

@@ -17,7 +17,7 @@ from devtools.errors import DevError
 from devtools.paths import ROOT
 from devtools.progress import say
 
-from . import peer_page, results
+from . import peer_loading, peer_page, results
 from .command import command
 from .commit import commit
 from .peer_found import Pack, methods, own, peer
@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", metavar="NODE", help="only these lines of the tables")
     parser.add_argument("--limit", type=positive, help="so many prompts only")
     parser.add_argument("--quick", action="store_true", help="one short clip, all in one server")
+    parser.add_argument(
+        "--loads", action="store_true", help="only what loads, added to results of another ComfyUI"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,17 +55,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Measures all packs, or adds to what was measured."""
+    packs = [*own(), *map(peer, options.peer)]
+    file, page = places(options.out)
+    if options.loads:
+        write(peer_loading.add(file, packs), file, page)
+    else:
+        measure(options, packs, file, page)
+    say(f"Look at {file} and {page}.")
+
+
+def measure(options: argparse.Namespace, packs: Sequence[Pack], file: Path, page: Path) -> None:
     """Measures pack by pack, and writes the file and the page after each."""
     size = QUICK if options.quick else FULL
     size = replace(size, prompts=size.prompts[: options.limit])
-    packs = [*own(), *map(peer, options.peer)]
-    file, page = places(options.out)
     found = {**introduction(size, options.quick), "packs": []}
     for together in [packs] if options.quick else [[pack] for pack in packs]:
         found["packs"] += side_by_side(together, size, options.only)
-        results.write(file, found)
-        page.write_text(peer_page.text(found), encoding="ascii")
-    say(f"Look at {file} and {page}.")
+        write(found, file, page)
+
+
+def write(found: Json, file: Path, page: Path) -> None:
+    """The file, and from it the page."""
+    results.write(file, found)
+    page.write_text(peer_page.text(found), encoding="ascii")
 
 
 def places(out: Path | None) -> tuple[Path, Path]:

@@ -88,7 +88,7 @@ def read(path: Path) -> Json:
     try:
         found: Json = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DevError(f"{path} cannot be read ({error}): run `dev.py bench quality`.") from None
+        raise DevError(f"{path} cannot be read ({error}): run the benchmark first.") from None
     return found
 
 

@@ -167,6 +167,50 @@ def test_the_page_tells_all_of_it_and_no_place_on_this_machine(out, methods):
         assert str(out.parent) not in text and str(ROOT) not in text
 
 
+def loaded_elsewhere(folder, version, *packs):
+    """What the command adds of the packs in a folder where they were measured on this version."""
+    out = folder / "out"
+    found = json.loads((out / "peers.json").read_text())
+    found["versions"]["comfyui"] = version
+    (folder / "older").mkdir(exist_ok=True)
+    (folder / "older" / "peers.json").write_text(json.dumps(found))
+    command = [sys.executable, "-m", "bench.peers", "--loads", "--out", folder / "older"]
+    command += [word for name in packs for word in ("--peer", folder / name)]
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_what_loads_on_another_comfyui_is_a_column_of_the_page(out, found):
+    folder, host = out.parent, found["versions"]["comfyui"]
+    done = loaded_elsewhere(folder, "0.1.0", "leaky-pack", "broken-pack")
+    assert done.returncode == 0, done.stderr
+    told = json.loads((folder / "older" / "peers.json").read_text())["elsewhere"][host]
+    assert told["loads"] == {
+        "Wan Step Cache": None, "leaky-pack": None,
+        "broken-pack": "cannot import name gone from __init__.py",
+    }  # fmt: skip
+    page = (folder / "older" / "peers.md").read_text()
+    assert f"| pack | version | loads on 0.1.0 | {host} |" in page
+    assert "| leaky-pack | 4.5.6 | yes | yes |" in page
+    assert "gone from __init__.py | no, as there |" in page
+
+
+@pytest.mark.parametrize(
+    ("version", "packs", "complaint"),
+    [
+        (None, ["leaky-pack"], "name another one with --comfyui"),
+        ("0.1.0", ["unmeasured"], "holds no results of unmeasured"),
+        ("0.1.0", ["missing"], "is no folder of a custom node pack"),
+    ],
+)
+def test_what_loads_is_asked_of_measured_packs_elsewhere(out, found, version, packs, complaint):
+    if not (out.parent / "unmeasured").exists():
+        pack(out.parent, "unmeasured", "")
+    done = loaded_elsewhere(out.parent, version or found["versions"]["comfyui"], *packs)
+    assert done.returncode == 1 and complaint in done.stdout + done.stderr
+
+
 @pytest.mark.matrix
 def test_a_server_that_a_pack_has_ended_is_started_again(tmp_path):
     place = pack(tmp_path, "deadly", HEAD + DEADLY)
