@@ -71,7 +71,7 @@ CASES = (
     Case("CustomCache", FORCED, S, 3.49, "LightX2V, H200, threshold 0.26", computed=14),
     Case("AdaCache", FORCED, S, 2.73, "LightX2V, H200", computed=18),
     Case("EasyCache", FORCED, S, 2.54, "EasyCache paper, A800", computed=19),
-    Case("TaylorSeer", "interval 2", S, 2.07, "MagCache paper, N 2, order 1", computed=25),
+    Case("TaylorSeer", "interval 2", S, 2.07, "MagCache paper, N 2, order 1"),
     Case("MagCache", "E 0.12, K 4", S720, None, "", (T2V_1_3B, 0.12, 4)),
     Case("MagCache", "E 0.24, K 6", L, 2.78, "its model calls, 18 of 50", (T2V_14B, 0.24, 6)),
     Case("FBCache", FORCED, L, 1.85, "diffsynth-wan-cache, threshold 0.06", computed=27),

@@ -95,6 +95,9 @@ def timed(model: Model, options: Namespace, budget: Budget) -> Json:
     bench = Bench(built, part("nodes.host").recognise(built), shape, options.device == "cuda")
     try:
         fill(found, bench, model, budget)
+    except torch.OutOfMemoryError:
+        found["left_out"] = "the GPU ran out of memory"
+        say(f"[{model.name}] given up: {found['left_out']}")
     finally:
         del built, bench
         unload()

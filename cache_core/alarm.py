@@ -31,7 +31,7 @@ Branch = tuple[Hashable, Hashable]
 
 
 class Mailbox:
-    """Scalars on their way from the device, read when they have arrived: nobody waits for them."""
+    """Scalars on their way from the device, read when they have arrived: no GPU of CUDA waits."""
 
     def __init__(self, cuda: bool) -> None:
         self.cuda = cuda
@@ -49,7 +49,7 @@ class Mailbox:
         slot = next((slot for slot in range(LETTERS) if slot not in taken), None)
         if slot is None:
             return None
-        self.box[slot].copy_(scalar, non_blocking=True)
+        self.box[slot].copy_(scalar, non_blocking=self.cuda)  # elsewhere nothing tells it is there
         stream = torch.cuda.current_stream(scalar.device) if self.cuda else None
         self.sent.append((slot, stream.record_event() if stream else None))
         return slot

@@ -50,7 +50,7 @@ def metrics(records: Iterable[Record], steps: int, method: str) -> list[float | 
 
 
 def remaining(records: Sequence[Record], steps: int, plan: str | None) -> float:
-    """Seconds that the rest of the steps will take, by what the steps so far took.
+    """Seconds that model calls of the rest of the steps will take, by those of the steps so far.
 
     plan: C or R for every step, if it is known; else the rest goes on as it went so far.
     """

@@ -39,7 +39,7 @@ class ResidualMeter:
     def _compare(self, now: Tensor, before: Tensor) -> None:
         sums = torch.zeros(3, dtype=torch.float64)
         for tokens, past in zip(torch.split(now, SLICE), torch.split(before, SLICE), strict=True):
-            sums += _sums(tokens.float(), past.to(tokens.device).float()).cpu()
+            sums += _sums(tokens.float(), past.to(tokens.device).float())
         ratios, squares, distances = sums.tolist()
         count = len(now)
         mean = ratios / count
@@ -49,9 +49,11 @@ class ResidualMeter:
 
 
 def _sums(now: Tensor, before: Tensor) -> Tensor:
-    """Sums over tokens of ratio, ratio squared and cosine distance, in fp64."""
-    ratio = (now.norm(dim=-1) / before.norm(dim=-1)).double()
-    cosine = torch.nn.functional.cosine_similarity(now, before, dim=-1).double()
+    """Sums over tokens of ratio, ratio squared and cosine distance, in fp64, which not every device
+    knows: on the CPU.
+    """
+    ratio = (now.norm(dim=-1) / before.norm(dim=-1)).cpu().double()
+    cosine = torch.nn.functional.cosine_similarity(now, before, dim=-1).cpu().double()
     return torch.stack([ratio.sum(), ratio.square().sum(), (1 - cosine).sum()])
 
 

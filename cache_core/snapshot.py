@@ -28,7 +28,7 @@ def snapshot(trace: Trace, method: MethodInForce, done: bool) -> dict[str, Any]:
         "metric": metrics(trace.records, trace.steps, method.method),
         "threshold": threshold if isinstance(threshold, (int, float)) else None,
         "elapsed": round(trace.seconds, 3),
-        "remaining": 0.0 if done else round(remaining(trace.records, trace.steps, method.plan), 2),
+        "remaining": 0.0 if done else round(left(trace, method), 2),
         "saved": round(trace.seconds * (trace.speedup() - 1), 3),
         "speedup": round(trace.speedup(), 3),
         "bytes": trace.peak_bytes,
@@ -36,3 +36,14 @@ def snapshot(trace: Trace, method: MethodInForce, done: bool) -> dict[str, Any]:
         "text": node_text(method, trace) if done else "",
         "done": done,
     }
+
+
+def left(trace: Trace, method: MethodInForce) -> float:
+    """Seconds that the rest of the steps will take, if it goes on as it went so far.
+
+    A GPU is handed its work long before it has done it, and records know the former: how long it
+    takes follows from how long all of it has taken.
+    """
+    told = sum(record.seconds for record in trace.records)
+    pace = trace.seconds / told if told else 1.0
+    return pace * remaining(trace.records, trace.steps, method.plan)

@@ -25,7 +25,7 @@ def _branches(summary: dict[str, Any]) -> list[str]:
     return [
         _row("", ["computed", "reused", "all"]),
         *(_row(name, counts) for name, *counts in rows),
-        _row("seconds each", [_number(seconds["computed"]), _number(seconds["reused"])]),
+        _row("seconds each, host's", [_number(seconds["computed"]), _number(seconds["reused"])]),
         _row("in a row, mean", ["", _number(series)]),
     ]
 

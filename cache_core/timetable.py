@@ -75,7 +75,7 @@ class Cumulative:
         between &= ~np.isclose(wanted[:, None], self.sigmas, rtol=0, atol=SAME).any(1)
         if between.any():
             sigmas = [*self.sigmas, *wanted[between].tolist()]
-            embeddings = outlook.embed(sigmas, "e0").double().cpu().numpy()
+            embeddings = outlook.embed(sigmas, "e0").cpu().double().numpy()
             known = np.asarray(self.totals)
             totals[between] = interpolate(sigmas, embeddings, known, len(known))
         return _steps(totals)

@@ -30,7 +30,7 @@ class Record:
 
     metric: relative change that was compared with a threshold, None where nothing was compared.
     method: who decided to reuse, None for a computed branch.
-    seconds: its share of the model call's time on the host's clock.
+    seconds: its share of the model call's time on the host's clock; a GPU may still be at work.
     mixed: how many kept values a reused one was made of, 0 for a computed branch.
     """
 

@@ -36,6 +36,7 @@ class StepCacheCompare(io.ComfyNode):
         cls, reference: Tensor, candidate: Tensor, heat_map_range: float = 0.1
     ) -> io.NodeOutput:
         """Clips [frames, height, width, channels]; StepCacheError if their shapes differ."""
+        reference, candidate = reference.cpu(), candidate.cpu()  # nodes may leave them elsewhere
         found = compare(reference, candidate)
         text, numbers = "\n".join(told(found)), json.dumps(as_json(found), allow_nan=False)
         picture = as_image(clips_picture(reference, candidate, found, heat_map_range))

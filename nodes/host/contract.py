@@ -78,6 +78,7 @@ WRAPPED = (
 CALLED = (
     Need("comfy.model_patcher", "ModelPatcher.clone"),
     Need("comfy.model_patcher", "ModelPatcher.get_model_object", ("name",)),
+    Need("comfy.model_patcher", "ModelPatcher.get_free_memory", ("device",)),
     Need(
         "comfy.model_patcher",
         "ModelPatcher.add_wrapper_with_key",
@@ -91,7 +92,6 @@ CALLED = (
     ),
     Need("comfy.model_base", "BaseModel.memory_required", ("input_shape",)),
     Need("comfy.model_base", "BaseModel.get_dtype_inference"),
-    Need("comfy.model_management", "get_free_memory", ("dev",)),
     Need(
         "comfy.model_sampling",
         "CONST.calculate_denoised",

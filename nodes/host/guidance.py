@@ -148,7 +148,8 @@ class Step:
         difference = (outputs[COND] - outputs[UNCOND]) / sigma
         for branch, added in self.evaluation.corrections.items():
             if added is not None and added.shape == difference.shape:
-                difference += added if branch == COND else -added
+                share = added if branch == COND else -added
+                difference += share.to(difference.device)  # branches may run on several
         more = self.guidance.learn(self.known, self.position, self.conditions, difference)
         self.run.account()
         return outputs if more is None else [outputs[COND], outputs[UNCOND] - sigma * more]

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from comfy import model_management
-
 from ...cache_core import Run
 from ...cache_core import memory as needs
 from ...cache_core.memory import Sizes, footprint, tokens_of
@@ -87,6 +84,9 @@ def branches_of(conds: Conditions, cfg: float | None) -> int:
     return sum(len(conds[name] or ()) for name in names)
 
 
-def settle(run: Run, device: torch.device) -> None:
-    """The first step is about to begin: the run hears what memory is free."""
-    needs.settle(run, model_management.get_free_memory(device))
+def settle(run: Run, patcher: Any) -> None:
+    """The first step is about to begin: the run hears what memory is free.
+
+    The patcher of the model counts what the host would free of it (dynamic VRAM) as free, too.
+    """
+    needs.settle(run, patcher.get_free_memory(patcher.load_device))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
+from comfy import ops
 
 from ...cache_core.teacache import sinusoid
 from ...cache_core.vocabulary import Signal
+
+FAST = tuple(getattr(ops, name).Linear for name in ("fp8_ops", "cublas_ops") if hasattr(ops, name))
+"""Linear layers of the host that round their input to fp8 or fp16 where the device is faster so."""
 
 
 def embedding_of(patcher: Any) -> Callable[[Sequence[float], Signal], torch.Tensor]:
@@ -23,11 +29,17 @@ def embedding_of(patcher: Any) -> Callable[[Sequence[float], Signal], torch.Tens
     def embed(sigmas: Sequence[float], signal: Signal) -> torch.Tensor:
         timesteps = sampling.timestep(torch.tensor(sigmas, dtype=torch.float64))
         device = patcher.load_device
-        values = sinusoid(timesteps.to(device), model.freq_dim)
-        values = in_fp32(model.time_embedding, values)
-        return in_fp32(model.time_projection, values) if signal == "e0" else values
+        values = sinusoid(timesteps, model.freq_dim).to(device)  # not every device knows fp64
+        with current(device):
+            values = in_fp32(model.time_embedding, values)
+            return in_fp32(model.time_projection, values) if signal == "e0" else values
 
     return embed
+
+
+def current(device: torch.device) -> AbstractContextManager[Any]:
+    """Makes a GPU the one whose stream the host waits for when it fetches weights."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def in_fp32(layers: Any, values: torch.Tensor) -> torch.Tensor:
@@ -37,5 +49,14 @@ def in_fp32(layers: Any, values: torch.Tensor) -> torch.Tensor:
     ``forward_comfy_cast_weights``; plain layers take the input as it is.
     """
     for layer in layers:
-        values = getattr(layer, "forward_comfy_cast_weights", layer)(values)
+        values = exact(layer)(values)
     return values
+
+
+def exact(layer: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A layer as a function that multiplies in the type of its input."""
+    if isinstance(layer, FAST):
+        return partial(ops.manual_cast.Linear.forward_comfy_cast_weights, layer)
+    found: Callable[[torch.Tensor], torch.Tensor]
+    found = getattr(layer, "forward_comfy_cast_weights", layer)
+    return found

@@ -120,7 +120,7 @@ def told(run: Run) -> None:
 
 def prepare(run: Run, guider: Any) -> None:
     """The model is loaded, the first step is about to begin: make plans, and show them."""
-    settle(run, guider.model_patcher.load_device)
+    settle(run, guider.model_patcher)
     run.prepare(embedding_of(guider.model_patcher))
     announce(run.trace)
     live.tell(run.trace, always=True)

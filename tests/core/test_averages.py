@@ -113,7 +113,7 @@ def test_the_table_has_totals_averages_percentiles_and_failsafes():
         ["computed", "reused", "all"],
         ["cond", "2", "4", "6"],
         ["uncond", "1", "0", "1"],
-        ["seconds each", "0.167", "0.25"],
+        ["seconds each, host's", "0.167", "0.25"],
         ["in a row, mean", "2"],
         ["min", "p25", "p50", "p75", "p95", "max"],
         ["FBCache metric", "0.1", "0.1", "0.1", "0.2", "0.2", "0.2"],

@@ -79,6 +79,17 @@ def method(**more):
     return MethodInForce("FBCache", settings={"threshold": 0.08}, **{**fields, **more})
 
 
+def test_what_is_left_follows_the_clock_where_a_gpu_is_handed_its_work_in_no_time():
+    trace = Trace("Wan 2.1 T2V", "output", [method()], 10)
+    for step, (action, seconds) in enumerate([(C, 0.2), (C, 0.2), (R, 0.01), (C, 0.2)]):
+        trace.add(record(step, action, seconds=seconds))
+    trace.seconds = 61.0
+    plan = method(plan="CCRCRCRCRC")
+    computed, reused = 0.2 * 61.0 / 0.61, 0.01 * 61.0 / 0.61
+    found = snapshot(trace, plan, done=False)["remaining"]
+    assert found == pytest.approx(3 * computed + 3 * reused)
+
+
 def test_a_snapshot_is_plain_json_and_holds_everything_so_far():
     trace = Trace("Wan 2.1 T2V", "output", [method()], 3)
     before = snapshot(trace, method(plan="CRC"), done=False)
@@ -92,7 +103,7 @@ def test_a_snapshot_is_plain_json_and_holds_everything_so_far():
     assert now["branches"]["cond"]["row"] == "CF."
     assert now["metric"] == [0.2, 0.05, None] and now["threshold"] == 0.08
     assert (now["elapsed"], now["saved"], now["speedup"], now["bytes"]) == (2.0, 2.0, 2.0, 1024)
-    assert now["remaining"] == 0.5 and now["text"] == ""
+    assert now["remaining"] == 1.0 and now["text"] == ""
     over = snapshot(trace, method(), done=True)
     assert over["remaining"] == 0 and "about 2.00x" in over["text"]
     assert json.loads(json.dumps(over)) == over

@@ -1,11 +1,14 @@
 """The GPU benchmark's schedules; and all of it at a tiny size, on a CPU."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
+import torch
 from checkout import ROOT
 
 from bench.gpu_cases import CASES, forced
@@ -48,6 +51,34 @@ def test_magcache_computes_the_published_steps(host, pack, unalarmed, case, comp
     assert case.curve is not None
     letters = case.letters()
     assert {step for step, letter in enumerate(letters) if letter == "C"} == computed
+
+
+def test_taylorseers_interval_is_the_packs_own_schedule(host, pack, unalarmed):
+    (case,) = (case for case in CASES if case.setting == "interval 2")
+    assert case.letters() == "CR" * 24 + "CC"
+
+
+def test_a_model_that_the_gpu_has_no_room_for_is_left_out_and_the_others_are_timed(
+    host, pack, unalarmed, tmp_path, monkeypatch
+):
+    run, fill = import_module("bench.gpu_run"), import_module("bench.gpu_run").fill
+
+    def too_large(found, bench, model, budget):
+        if model.name == "14B 832x480x81":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        fill(found, bench, model, budget)
+
+    monkeypatch.setattr(run, "fill", too_large)
+    names = ["14B 832x480x81", MODEL]
+    options = argparse.Namespace(
+        device="cpu", quick=True, models=names, out=tmp_path, budget=20.0, time_limit=None,
+        stand_ins=None,
+    )  # fmt: skip
+    run.measure(options)
+    found = json.loads((tmp_path / "gpu.json").read_text())["models"]
+    assert [one["name"] for one in found] == names
+    assert "out of memory" in found[0]["left_out"] and found[1]["ways"]
+    assert "Left out: the GPU ran out of memory." in (tmp_path / "gpu.md").read_text()
 
 
 @pytest.mark.parametrize(("steps", "computed"), [(50, 25), (50, 14), (50, 18), (40, 27), (5, 2)])

@@ -58,8 +58,15 @@ def free_memory(part, monkeypatch):
 
     def pretend(free):
         asked = []
-        getter = SimpleNamespace(get_free_memory=lambda device: asked.append(device) or free)
-        monkeypatch.setattr(part("nodes.host.memory"), "model_management", getter)
+
+        def settle(run, patcher):
+            device = patcher.load_device
+            stand_in = SimpleNamespace(
+                load_device=device, get_free_memory=lambda on: asked.append(on) or free
+            )
+            return part("nodes.host.memory").settle(run, stand_in)
+
+        monkeypatch.setattr(part("nodes.host.wrappers"), "settle", settle)
         return asked
 
     return pretend
