@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import torch
-from comfy import ops
+from comfy import model_management, ops
 
 from ...cache_core.teacache import sinusoid
 from ...cache_core.vocabulary import Signal
 
 FAST = tuple(getattr(ops, name).Linear for name in ("fp8_ops", "cublas_ops") if hasattr(ops, name))
 """Linear layers of the host that round their input to fp8 or fp16 where the device is faster so."""
+
+CONTEXT = getattr(model_management, "cuda_device_context", nullcontext)
+"""Of a device: the host waits for the stream of the current one when it fetches weights. Since it
+knows models on several GPUs (0.24).
+"""
 
 
 def embedding_of(patcher: Any) -> Callable[[Sequence[float], Signal], torch.Tensor]:
@@ -30,16 +35,11 @@ def embedding_of(patcher: Any) -> Callable[[Sequence[float], Signal], torch.Tens
         timesteps = sampling.timestep(torch.tensor(sigmas, dtype=torch.float64))
         device = patcher.load_device
         values = sinusoid(timesteps, model.freq_dim).to(device)  # not every device knows fp64
-        with current(device):
+        with CONTEXT(device):
             values = in_fp32(model.time_embedding, values)
             return in_fp32(model.time_projection, values) if signal == "e0" else values
 
     return embed
-
-
-def current(device: torch.device) -> AbstractContextManager[Any]:
-    """Makes a GPU the one whose stream the host waits for when it fetches weights."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def in_fp32(layers: Any, values: torch.Tensor) -> torch.Tensor:
