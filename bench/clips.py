@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .prompts import Prompt
-from .scenario import SCHEDULER, Scenario
+from .scenario import FIRST_FRAME, IMAGE, SCHEDULER, Scenario
 
 LATENT = (1, 16, 5, 16, 16)
 BOUNDARY = 0.875
@@ -20,14 +20,15 @@ BOUNDARY = 0.875
 def latent_of(models: Sequence[Any], scenario: Scenario, prompt: Prompt) -> Tensor:
     """The sampled latent in the units of the VAE; two models take turns, the second from BOUNDARY.
 
-    With ``first_frame`` the clip's first latent frame is given and kept by a noise mask, as Wan 2.2
-    5B makes a video of an image.
+    With FIRST_FRAME the clip's first latent frame is given and kept by a noise mask, as Wan 2.2 5B
+    makes a video of an image; with IMAGE the model is told of it beside the noise.
     """
     words, comfy_sample = import_module("tiny_wan.words"), import_module("comfy.sample")
     text, seed = prompt
-    latent, mask = given(prompt) if scenario.wan == "first_frame" else (torch.zeros(LATENT), None)
+    latent, mask = begun(prompt) if scenario.wan == FIRST_FRAME else (torch.zeros(LATENT), None)
     noise = comfy_sample.prepare_noise(latent, seed)
-    positive, negative = ([[words.embed(part).float(), {}]] for part in (text, ""))
+    beside = told(prompt) if scenario.wan == IMAGE else {}
+    positive, negative = ([[words.embed(part).float(), beside]] for part in (text, ""))
     ends = [switch(models[0], scenario.steps), scenario.steps][-len(models) :]
     start = 0
     with torch.inference_mode():
@@ -49,17 +50,38 @@ def switch(model: Any, steps: int) -> int:
     return int((sigmas[:-1] >= BOUNDARY).sum())
 
 
-def given(prompt: Prompt) -> tuple[Tensor, Tensor]:
+def begun(prompt: Prompt) -> tuple[Tensor, Tensor]:
     """A clip of the prompt as a latent in the units of the VAE, and the mask of what to sample."""
-    codec, shapes = import_module("tiny_wan.codec"), import_module("tiny_wan.shapes")
-    latent = codec.encode(shapes.render(*prompt))[None]
+    return in_vae_units(rendered(prompt)), all_but_first_frame()
+
+
+def told(prompt: Prompt) -> dict[str, Tensor]:
+    """What the host's node WanImageToVideo adds to a condition, for a clip's first frame."""
+    image = import_module("tiny_wan.given").first_frame(rendered(prompt))
+    return {"concat_latent_image": in_vae_units(image), "concat_mask": all_but_first_frame()}
+
+
+def rendered(prompt: Prompt) -> Tensor:
+    """A clip of the prompt as the latent that the model is trained on."""
+    clean: Tensor = import_module("tiny_wan.sample").clips([prompt[0]], [prompt[1]])
+    return clean
+
+
+def in_vae_units(latent: Tensor) -> Tensor:
+    """A latent as the host's VAE would give it."""
+    raw: Tensor = import_module("comfy.latent_formats").Wan21().process_out(latent)
+    return raw
+
+
+def all_but_first_frame() -> Tensor:
+    """The host's mask of what is to be sampled: 1 in all frames but the first."""
     mask = torch.ones(1, 1, *LATENT[2:])
     mask[:, :, 0] = 0
-    return import_module("comfy.latent_formats").Wan21().process_out(latent), mask
+    return mask
 
 
 def frames_of(latent: Tensor, scenario: Scenario) -> Tensor:
     """The frames that were sampled, [frames, height, width, 3] in 0..1."""
     decode = import_module("tiny_wan.nodes").TinyWanDecode.execute
     frames: Tensor = decode({"samples": latent}).args[0]
-    return frames[1:] if scenario.wan == "first_frame" else frames
+    return frames[1:] if scenario.wan == FIRST_FRAME else frames

@@ -52,11 +52,13 @@ OTHERS = """## Other scenarios
 One thing of the main scenario changed, forecast auto. *Two experts*: the tiny Wan down to sigma
 0.875, then the one that was trained below it, each with the method of its own. *First frame given*:
 a clip of the prompt whose first latent frame is kept by a noise mask, as Wan 2.2 5B makes a video
-of an image; what is compared is the rest. *heun* and *dpm_2* evaluate the model twice a step, so
-they make 16 steps: the methods that measure, as they are, and with *own streams*, where each of the
-two stages has a history of its own, as if they were evaluations of different models. Thresholds
-are those of the main scenario times 30 / steps, since a step of a shorter schedule changes more.
-Each point: share of computed evaluations, mean PSNR, and the worst prompt's.
+of an image; what is compared is the rest. *Image to video*: a tiny Wan that was trained to go on
+from a picture, which it gets beside the noise, as Wan 2.2 I2V does (36 channels in). *heun* and
+*dpm_2* evaluate the model twice a step, so they make 16 steps: the methods that measure, as they
+are, and with *own streams*, where each of the two stages has a history of its own, as if they were
+evaluations of different models. Thresholds are those of the main scenario times 30 / steps, since a
+step of a shorter schedule changes more. Each point: share of computed evaluations, mean PSNR, and
+the worst prompt's.
 """
 REPRODUCE = """## Reproduce
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 SHIFT = 5.0
-EXPERTS = "experts"
-WANS = {"": "", EXPERTS: ", two experts", "first_frame": ", first frame given"}
+EXPERTS, FIRST_FRAME, IMAGE = "experts", "first_frame", "image"
+WANS = {
+    "": "",
+    EXPERTS: ", two experts",
+    FIRST_FRAME: ", first frame given",
+    IMAGE: ", image to video",
+}
 """What is sampled, and how a title says it: text to video by one model or by the two experts of
-Wan 2.2, or the rest of a clip whose first frame is given."""
+Wan 2.2, the rest of a clip whose first frame is given, or a clip by the image-to-video model."""
 SCHEDULER = "simple"
 TWO_STAGES = ("heun", "dpm_2")
 """Samplers that evaluate the model twice a step, in the last one once."""
@@ -66,7 +71,8 @@ SCENARIOS = {
         replace(MAIN, sampler="heun", steps=16),
         replace(MAIN, sampler="dpm_2", steps=16),
         replace(MAIN, wan=EXPERTS),
-        replace(MAIN, wan="first_frame"),
+        replace(MAIN, wan=FIRST_FRAME),
+        replace(MAIN, wan=IMAGE),
     )
 }
 """The main one, and each thing about it changed once."""

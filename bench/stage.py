@@ -9,10 +9,15 @@ from typing import Any
 from devtools.paths import ROOT
 
 from .opening import part
-from .scenario import SHIFT
+from .scenario import EXPERTS, IMAGE, SHIFT
 
-FILES = {"": "tiny_wan", "high": "tiny_wan", "low": "tiny_wan_low_noise"}
-"""Checkpoints by expert; the one model of Wan 2.1 is Wan 2.2's high-noise expert too."""
+CHECKPOINTS = {
+    "": {"": "tiny_wan"},
+    EXPERTS: {"high": "tiny_wan", "low": "tiny_wan_low_noise"},
+    IMAGE: {"": "tiny_wan_i2v"},
+}
+"""By what is sampled, the checkpoint of each expert; the one model of Wan 2.1 is Wan 2.2's
+high-noise expert too."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,17 @@ class Stage:
     calibration: Any = None
 
 
-def load(expert: str = "") -> Stage:
-    """One of the checkpoints; the first calls need the host and the pack to be imported."""
-    path = ROOT / "tests" / "assets" / "tiny_wan" / f"{FILES[expert]}.safetensors"
+def loaded() -> dict[str, tuple[Stage, ...]]:
+    """All of them, by what is sampled; needs the host and the pack to be imported."""
+    return {
+        wan: tuple(load(name, expert) for expert, name in files.items())
+        for wan, files in CHECKPOINTS.items()
+    }
+
+
+def load(name: str, expert: str) -> Stage:
+    """A checkpoint as one of the experts, or as the only model."""
+    path = ROOT / "tests" / "assets" / "tiny_wan" / f"{name}.safetensors"
     plain = import_module("comfy.sd").load_diffusion_model(str(path))
     sampling = import_module("comfy_extras.nodes_model_advanced").ModelSamplingSD3()
     model = sampling.patch(plain, SHIFT)[0]

@@ -21,8 +21,8 @@ from devtools.paths import ROOT
 from .clips import frames_of, latent_of
 from .opening import part
 from .prompts import CALIBRATION, Prompt
-from .scenario import EXPERTS, MAIN, Scenario
-from .stage import Stage, load, measured
+from .scenario import MAIN, Scenario
+from .stage import Stage, loaded, measured
 
 CALIBRATED = "bench.safetensors"
 
@@ -61,14 +61,14 @@ class Counter:
 
 @dataclass
 class Workbench:
-    """The models by scenario: one, or the two experts; and the traces of the newest sampling."""
+    """The models by what is sampled, and the traces of the newest sampling."""
 
     stages: dict[str, tuple[Stage, ...]] = field(default_factory=dict)
     traces: list[Any] = field(default_factory=list)
 
     def of(self, scenario: Scenario) -> tuple[Stage, ...]:
         """The models that a scenario samples with."""
-        return self.stages[EXPERTS if scenario.wan == EXPERTS else ""]
+        return self.stages.get(scenario.wan, self.stages[""])
 
     def sample(self, models: Sequence[Any], scenario: Scenario, prompt: Prompt) -> Sampled:
         """One clip by these, which are clones of the scenario's models."""
@@ -93,13 +93,13 @@ def open_workbench(base: Path, calibrated: bool = True) -> Workbench:
         sys.path.append(str(folder))
     import_module("pack").load_pack()
     logging.disable(logging.INFO)
-    bench = Workbench({"": (load(),), EXPERTS: (load("high"), load("low"))})
+    bench = Workbench(loaded())
     # The pack publishes a run's trace when it ends.
     part("nodes.host.wrappers").publish = bench.traces.append
     if calibrated:
         calibrate(bench)
-    for wan in ("", EXPERTS):  # warm-up
-        models = [stage.model for stage in bench.stages[wan]]
+    for wan, stages in bench.stages.items():  # warm-up
+        models = [stage.model for stage in stages]
         bench.sample(models, Scenario(2, "euler", MAIN.cfg, wan), CALIBRATION)
     return bench
 

@@ -3,11 +3,13 @@
 import pytest
 import torch
 from safetensors import safe_open
-from tiny_wan import codec, model, sample, shapes, train, words
+from tiny_wan import codec, given, model, sample, shapes, train, words
 
 LATENT = (16, 5, 16, 16)
 EVERY_SHAPE = [f"{colour} {shape}" for colour in words.COLOURS for shape in words.SHAPES]
-CHECKPOINTS = {path.stem: path for path in (train.BASE, train.LOW_NOISE)}
+CHECKPOINTS = {path.stem: path for path in (train.BASE, train.LOW_NOISE, train.IMAGE)}
+CHANNELS = {train.IMAGE.stem: 36}
+TEXTS = ["red disc right fast", "blue ring up slow", "green cross left slow", ""]
 
 
 @pytest.fixture(params=list(CHECKPOINTS))
@@ -145,19 +147,52 @@ WAN = {
 def test_checkpoints_have_the_names_and_shapes_of_a_wan_and_stay_small(checkpoint):
     with safe_open(checkpoint, "pt") as file:
         shapes_by_name = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    assert shapes_by_name == WAN
+    channels = CHANNELS.get(checkpoint.stem, 16)
+    assert shapes_by_name == {**WAN, "patch_embedding.weight": [128, channels, 1, 2, 2]}
     assert checkpoint.stat().st_size <= 8e6
 
 
 def test_checkpoints_are_trained(checkpoint):
     """They predict the velocity of clips far better than no model, which has a loss near 2."""
     tiny = model.load_tiny_wan(checkpoint)
-    texts = ["red disc right fast", "blue ring up slow", "green cross left slow", ""]
-    clean = sample.clips(texts, [1001, 1002, 1003, 1004])
-    noise, context = sample.noise(range(4)), torch.cat([words.embed(text) for text in texts])
+    clean = sample.clips(TEXTS, [1001, 1002, 1003, 1004])
+    image = clean if checkpoint.stem in CHANNELS else None
     for sigma, limit in ((0.8, 0.6), (0.5, 0.5), (0.25, 0.5)):
-        with torch.inference_mode():
-            velocity = tiny(
-                (1 - sigma) * clean + sigma * noise, torch.full((4,), 1000 * sigma), context
-            )
-        assert (velocity - (noise - clean)).square().mean() < limit
+        assert errors(tiny, clean, sigma, image).mean() < limit
+
+
+def errors(tiny, clean, sigma, image=None):
+    """Squared errors of the velocity of clips; image: the clips whose first frames are given."""
+    noise, context = sample.noise(range(4)), torch.cat([words.embed(text) for text in TEXTS])
+    inputs = (1 - sigma) * clean + sigma * noise
+    if image is not None:
+        inputs = torch.cat([inputs, given.beside_noise(image)], dim=1)
+    with torch.inference_mode():
+        velocity = tiny(inputs, torch.full((4,), 1000 * sigma), context)
+    return (velocity - (noise - clean)).square()
+
+
+def test_the_image_model_goes_on_from_the_frame_it_is_given():
+    """In nearly pure noise nothing else tells where the shape is; another clip's frame misleads."""
+    tiny = model.load_tiny_wan(train.IMAGE)
+    clean = sample.clips(TEXTS, [1001, 1002, 1003, 1004])
+    told, misled = (errors(tiny, clean, 0.95, image) for image in (clean, clean.roll(1, 0)))
+    assert told[:, :, 0].mean() < 0.2 * misled[:, :, 0].mean()
+    assert told[:, :, 1:].mean() < 0.6 * misled[:, :, 1:].mean()
+
+
+def test_what_is_given_is_the_first_frame_its_mask_and_nothing_else():
+    clean = sample.clips(["red disc"], [5])
+    mask, image = given.beside_noise(clean).split([4, 16], dim=1)
+    assert mask[:, :, 0].all() and not mask[:, :, 1:].any()
+    assert torch.equal(image[:, :, 0], clean[:, :, 0])
+    torch.testing.assert_close(codec.decode(image[0, :, 1:]), torch.full((4, 3, 32, 32), 0.5))
+
+
+def test_a_widened_model_starts_as_the_one_it_is_made_of():
+    narrow = model.load_tiny_wan(train.BASE)
+    wide = model.widened(narrow, 36)
+    inputs, times, context = torch.randn(1, 36, *LATENT[1:]), torch.tensor([700.0]), words.embed("")
+    with torch.inference_mode():
+        expected = narrow(inputs[:, :16], times, context)
+        torch.testing.assert_close(wide(inputs, times, context), expected)

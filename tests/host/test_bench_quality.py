@@ -92,8 +92,8 @@ def test_page_and_picture_are_written(out):
     assert (out / "quality.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_two_experts_and_a_given_first_frame_are_measured_too(tmp_path):
-    names = ("euler-30-cfg5-experts", "euler-30-cfg5-first_frame")
+def test_two_experts_a_given_first_frame_and_an_image_are_measured_too(tmp_path):
+    names = ("euler-30-cfg5-experts", "euler-30-cfg5-first_frame", "euler-30-cfg5-image")
     wanted = ("--jobs", "1", "--only", "EasyCache", "MagCache", "--scenario", *names)
     found = json.loads((measured(tmp_path, *wanted) / "quality.json").read_text())["scenarios"]
     assert sorted(found) == sorted(names)

@@ -1,8 +1,8 @@
 """A compact Wan 2.1 text-to-video transformer with the published state-dict key names.
 
 Written for training: no host needed. The host's own `WanModel` gives the same output for the same
-weights. Shapes: B clips, C=16 channels, F latent frames, H and W latent size (even numbers),
-L = F * H/2 * W/2 tokens, K words, D = `DIM` features.
+weights. Shapes: B clips, C=16 channels, I channels in (C, or more with an image), F latent frames,
+H and W latent size (even numbers), L = F * H/2 * W/2 tokens, K words, D = `DIM` features.
 """
 
 import math
@@ -19,6 +19,7 @@ LAYERS = 10
 FREQUENCIES = 256
 TEXT_DIM = 4096
 PATCH = (1, 2, 2)
+PATCH_WEIGHT = "patch_embedding.weight"
 EPS = 1e-6
 ROPE_AXES = (44, 42, 42)
 ROPE_THETA = 10000.0
@@ -120,11 +121,11 @@ class Head(nn.Module):
 
 
 class TinyWan(nn.Module):
-    """The velocity (noise minus clip) of a noisy latent."""
+    """The velocity (noise minus clip) of a noisy latent; ``channels``: of its input."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = CHANNELS) -> None:
         super().__init__()
-        self.patch_embedding = nn.Conv3d(CHANNELS, DIM, PATCH, stride=PATCH)
+        self.patch_embedding = nn.Conv3d(channels, DIM, PATCH, stride=PATCH)
         self.text_embedding = nn.Sequential(
             nn.Linear(TEXT_DIM, DIM), nn.GELU(approximate="tanh"), nn.Linear(DIM, DIM)
         )
@@ -136,13 +137,13 @@ class TinyWan(nn.Module):
         self.head = Head()
 
     def patches(self, x: Tensor) -> Tensor:
-        """[B, C, F, H, W] -> tokens [B, L, D]; the convolution as a matrix product."""
+        """[B, I, F, H, W] -> tokens [B, L, D]; the convolution as a matrix product."""
         cut = x.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).permute(0, 2, 3, 5, 1, 4, 6)
         weight = self.patch_embedding.weight.flatten(1)
         return functional.linear(cut.flatten(4).flatten(1, 3), weight, self.patch_embedding.bias)
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
-        """Latent [B, C, F, H, W], timesteps [B], words [B, K, TEXT_DIM] -> velocity like x."""
+        """Input [B, I, F, H, W], timesteps [B], words [B, K, TEXT_DIM] -> [B, C, F, H, W]."""
         grid = (x.shape[2], x.shape[3] // 2, x.shape[4] // 2)
         table = rope_table(*grid, device=x.device)
         time = self.time_embedding(sinusoids(timesteps))
@@ -171,6 +172,17 @@ def load_tiny_wan(path: str | Path, device: str = "cpu") -> TinyWan:
     """Read a checkpoint into an fp32 model in evaluation mode."""
     from safetensors.torch import load_file
 
-    model = TinyWan()
-    model.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+    weights = {key: value.float() for key, value in load_file(path).items()}
+    model = TinyWan(weights[PATCH_WEIGHT].shape[1])
+    model.load_state_dict(weights)
     return model.eval().to(device)
+
+
+def widened(model: TinyWan, channels: int) -> TinyWan:
+    """A model with so many channels in that gives the same output, whatever is in the new ones."""
+    weights = model.state_dict()
+    old = weights[PATCH_WEIGHT]
+    new = old.new_zeros(DIM, channels - old.shape[1], *PATCH)
+    wide = TinyWan(channels)
+    wide.load_state_dict({**weights, PATCH_WEIGHT: torch.cat([old, new], dim=1)})
+    return wide

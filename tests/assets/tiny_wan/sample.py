@@ -29,23 +29,33 @@ def noise(seeds: Iterable[int]) -> Tensor:
     )
 
 
-def guided(model: TinyWan, x: Tensor, sigma: Tensor, words: Tensor, guidance: float) -> Tensor:
-    """The velocity [B, C, F, H, W], pushed away from the one without words."""
-    times = (sigma * 1000).expand(2 * len(x))
-    both = model(x.repeat(2, 1, 1, 1, 1), times, torch.cat([words, torch.zeros_like(words)]))
+def guided(model: TinyWan, inputs: Tensor, sigma: Tensor, words: Tensor, guidance: float) -> Tensor:
+    """The velocity [B, C, F, H, W] at [B, I, F, H, W], pushed away from the one without words."""
+    times = (sigma * 1000).expand(2 * len(inputs))
+    both = model(inputs.repeat(2, 1, 1, 1, 1), times, torch.cat([words, torch.zeros_like(words)]))
     with_words, without = both.chunk(2)
     return without + guidance * (with_words - without)
 
 
 @torch.inference_mode()
 def sample(
-    model: TinyWan, prompts: list[str], seeds: list[int], steps: int, guidance: float = GUIDANCE
+    model: TinyWan,
+    prompts: list[str],
+    seeds: list[int],
+    steps: int,
+    guidance: float = GUIDANCE,
+    beside: Tensor | None = None,
 ) -> Tensor:
-    """Latents [B, C, F, H, W] of the prompts, by Euler steps from noise."""
+    """Latents [B, C, F, H, W] of the prompts, by Euler steps from noise.
+
+    beside: what the image-to-video model is told, [B, I - C, F, H, W] (``given.py``).
+    """
     words, x = torch.cat([embed(prompt) for prompt in prompts]), noise(seeds)
+    beside = x[:, :0] if beside is None else beside
     sigmas = shifted(torch.linspace(1, 0, steps + 1))
     for now, after in pairwise(sigmas):
-        x = x + (after - now) * guided(model, x, now, words, guidance)
+        inputs = torch.cat([x, beside], dim=1)
+        x = x + (after - now) * guided(model, inputs, now, words, guidance)
     return x
 
 

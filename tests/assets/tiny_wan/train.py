@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from .model import DIM, TEXT_DIM, TinyWan, initialise, load_tiny_wan
+from .given import MASK_CHANNELS, beside_noise
+from .model import CHANNELS, DIM, TEXT_DIM, TinyWan, initialise, load_tiny_wan, widened
 from .muon import Muon
 from .sample import clips, shifted
 from .words import KINDS, embed
@@ -24,6 +25,7 @@ from .words import KINDS, embed
 HERE = Path(__file__).resolve().parent
 BASE = HERE / "tiny_wan.safetensors"
 LOW_NOISE = HERE / "tiny_wan_low_noise.safetensors"
+IMAGE = HERE / "tiny_wan_i2v.safetensors"
 BOUNDARY = 0.875
 DROP_PROMPT = 0.1
 DROP_WORD = 0.05
@@ -41,14 +43,16 @@ def options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1.0, help="scales every learning rate")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--low-noise", action="store_true", help="fine-tune the low-noise half")
-    parser.add_argument("--base", type=Path, default=BASE, help="where --low-noise starts from")
+    tuned = parser.add_mutually_exclusive_group()
+    tuned.add_argument("--low-noise", action="store_true", help="fine-tune the low-noise half")
+    tuned.add_argument("--image", action="store_true", help="fine-tune on a given first frame")
+    parser.add_argument("--base", type=Path, default=BASE, help="where a fine-tune starts from")
     parser.add_argument("--out", type=Path, help="the checkpoint to write")
     parser.add_argument("--state", type=Path, help="save to and resume from this file")
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2, help="threads that share a batch")
     args = parser.parse_args()
-    args.out = args.out or (LOW_NOISE if args.low_noise else BASE)
+    args.out = args.out or (LOW_NOISE if args.low_noise else IMAGE if args.image else BASE)
     return args
 
 
@@ -76,14 +80,16 @@ def sigmas(rng: random.Random, count: int, low_noise: bool) -> Tensor:
 
 
 def batch(step: int, args: argparse.Namespace) -> tuple[Tensor, ...]:
-    """Step -> noisy latents, timesteps, words, and the velocities to learn."""
+    """Step -> inputs of the model, timesteps, words, and the velocities to learn."""
     rng = random.Random(f"{args.seed}:{args.low_noise}:{step}")
     texts = prompts(rng, args.batch)
     clean = clips(texts, [rng.getrandbits(32) for _ in texts])
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(rng.getrandbits(32)))
     sigma = sigmas(rng, args.batch, args.low_noise)
     mix = sigma.view(-1, 1, 1, 1, 1)
-    return (1 - mix) * clean + mix * noise, sigma * 1000, context(texts, rng), noise - clean
+    noisy = (1 - mix) * clean + mix * noise
+    inputs = torch.cat([noisy, beside_noise(clean)], dim=1) if args.image else noisy
+    return inputs, sigma * 1000, context(texts, rng), noise - clean
 
 
 def optimisers(model: TinyWan) -> list[Optimizer]:
@@ -105,16 +111,24 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP, (steps - step) / (steps * (1 - DECAY_FROM)))
 
 
+def starting(args: argparse.Namespace) -> TinyWan:
+    """The model to train: a new one, or one that is to be fine-tuned."""
+    if args.low_noise:
+        return load_tiny_wan(args.base)
+    if args.image:
+        return widened(load_tiny_wan(args.base), 2 * CHANNELS + MASK_CHANNELS)
+    model = TinyWan()
+    initialise(model)
+    return model
+
+
 class Training:
     """A model, its average, its optimisers and how far they are."""
 
     def __init__(self, args: argparse.Namespace, device: str) -> None:
         self.args, self.device, self.step = args, device, 0
         torch.manual_seed(args.seed)
-        self.model = load_tiny_wan(args.base) if args.low_noise else TinyWan()
-        if not args.low_noise:
-            initialise(self.model)
-        self.model.train().to(device)
+        self.model = starting(args).train().to(device)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimisers = optimisers(self.model)
         self.rates = [[g["lr"] * args.rate for g in o.param_groups] for o in self.optimisers]
