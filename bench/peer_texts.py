@@ -49,10 +49,11 @@ steps. Equal thresholds mean nothing, since every method measures something else
 """
 COST = """## Every setting
 
-- **settings**: the first is what the authors ship or publish for Wan 2.1 T2V 1.3B; the others lie
-  around it. Inputs that are not named have the node's defaults. **This pack's presets and forecasts
-  were chosen with this very model at hand**, on other prompts; those of other packs were not, and
-  their coefficients and curves are those of the 1.3B model.
+- **settings**: the first is what the authors ship or publish for Wan 2.1 T2V 1.3B (WaveSpeed's is
+  for Flux, for want of one); the others lie around it. Inputs that are not named have the node's
+  defaults. **This pack's presets and forecasts were chosen with this very model at hand**, on other
+  prompts; those of other packs were not, and their coefficients and curves are those of the 1.3B
+  model.
 - **computed**: rows that reached the model's last block over those of the uncached run.
 - **time**, **CPU**: seconds of the sampler and processor time of the server over those of the
   uncached render just before, the median over the prompts. On a tiny model what a pack itself costs
@@ -73,7 +74,8 @@ python3 dev.py bench peers --loads --comfyui 0.18.2 --peer ...   # another colum
 
 A pack's folder is linked into a temporary ComfyUI, which keeps out of yours. Nodes are known by
 their ids (`bench/peer_packs.py`, with settings and where they come from); of a pack that is not
-known there, every node that takes a model and gives one is tried with its defaults.
+known there, every node that needs a `model` and nothing else from other nodes, and gives one, is
+tried with its defaults.
 """
 LIMITS = """## What this cannot tell
 

@@ -147,7 +147,7 @@ def full_row(row: Json) -> list[str]:
         row["method"],
         f"preset {row['knob']}" if row["kind"] == "preset" else row["knob"],
         row["forecast"] or NOTHING,
-        f"{row['computed_share']:.2f}",
+        share_text(row["computed_share"]),
         f"{quality['mean']:.1f} [{low:.1f}, {high:.1f}]",
         f"{quality['median']:.1f}",
         f"{quality['worst']:.1f}",
@@ -174,7 +174,13 @@ def _compact(name: str, found: dict[str, Curve]) -> Iterator[str]:
 
 
 def _point(row: Json) -> str:
-    return f"{row['computed_share']:.2f}: {row['psnr']['mean']:.1f} ({row['psnr']['worst']:.1f})"
+    quality = row["psnr"]
+    return f"{share_text(row['computed_share'])}: {quality['mean']:.1f} ({quality['worst']:.1f})"
+
+
+def share_text(share: float) -> str:
+    """With two digits, halves up."""
+    return f"{int(share * 100 + 0.5) / 100:.2f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
