@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .decision import Decision
+from .decision import Decision, Reason
 from .policy import Dynamic, Policy, Seen
 from .schedule import Position
 from .store import History, Signature
@@ -127,6 +127,7 @@ class Evaluation:
     output of a branch to make reused steps good, while CFG Cache wants to know; None for a branch
     of several chunks, which has no one value. computing: families of which a branch is computed.
     conds: the conditions that the host runs now, a list for each branch, as the host has them.
+    full: why CFG Cache wants all branches to run, None where it does not say.
     """
 
     index: int
@@ -139,6 +140,7 @@ class Evaluation:
     corrections: dict[int, Tensor | None] = field(default_factory=dict)
     computing: set[Hashable] = field(default_factory=set)
     conds: Sequence[Any] = ()
+    full: Reason | None = None
 
     def occurrence(self, key: Hashable) -> int:
         """How often ``key`` came before in this evaluation; hosts may repeat a condition."""

@@ -64,7 +64,7 @@ def remaining(records: Sequence[Record], steps: int, plan: str | None) -> float:
     }
     mean = {kind: sum(v) / len(v) if v else 0.0 for kind, v in kinds.items()}
     done = 1 + max(by_step, default=-1)
-    if plan is not None and len(plan) == steps:
+    if plan is not None:
         return sum(mean[letter == "R"] for letter in plan[done:])
     each = sum(by_step.values()) / len(by_step) if by_step else 0.0
     return each * (steps - done)

@@ -33,6 +33,8 @@ NAMES = {
 }
 """How file names spell what shapes cannot tell."""
 
+REMEDY = ": its file's name can tell, or model_variant or calibration where a node has it"
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -108,8 +110,7 @@ class Identity:
             return ""
         labels = dict.fromkeys(variant.label for variant in others)
         settled = all(variant.family == self.variant.family for variant in others)
-        remedy = "" if settled else ": set model_variant"
-        return f"{assumed}; may be {' or '.join(labels)}{remedy}"
+        return f"{assumed}; may be {' or '.join(labels)}{'' if settled else REMEDY}"
 
     def named(self, file_name: str | None) -> Identity:
         """Narrowed down by what the loader's file is called; None changes nothing."""

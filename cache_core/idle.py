@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from .decision import Reason
+from .decision import FAILSAFES, Reason
 from .few_steps import too_few
 
 if TYPE_CHECKING:
@@ -30,6 +30,16 @@ def idle_from_start(run: Run) -> Reason | None:
     if reason:
         run.guidance = None
     return reason or (None if run.policies else Reason.NO_METHOD)
+
+
+def idle_because(run: Run) -> Reason | None:
+    """Why the evaluation under way is computed without asking methods, None where they are asked.
+
+    CFG Cache alone says why it wants all branches; that prompts changed is nothing unexpected.
+    """
+    full = run.evaluation.full if run.evaluation else None
+    alone = run.idle is Reason.NO_METHOD and full not in FAILSAFES
+    return full or run.idle if alone else run.idle
 
 
 def _frame_by_frame(run: Run) -> Reason | None:

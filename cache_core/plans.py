@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .branches import Group
@@ -26,10 +27,16 @@ def plan(run: Run, which: int, policy: Static, outlook: Outlook) -> None:
     run.timetables[which] = table
     expected = run.course.expected()
     letters = foresee(policy, run.guards[which], outlook.sigmas, table.rows[0], expected)
-    run.trace.plans(which, letters, table.notes)
+    run.trace.plans(which, letters, by_step(letters, expected, run.schedule.steps), table.notes)
     known = run.facts.counted or run.facts.stages
     if not known and UNKNOWN not in run.trace.notes:
         run.trace.note(UNKNOWN)
+
+
+def by_step(letters: str, expected: Sequence[Position], steps: int) -> str:
+    """A plan with a letter for every step: C where an evaluation of it is computed."""
+    computed = {at.step for at, letter in zip(expected, letters, strict=True) if letter == "C"}
+    return "".join("C" if step in computed else "R" for step in range(steps))
 
 
 def distance(run: Run, group: Group, which: int, position: Position, branch: int) -> float | None:

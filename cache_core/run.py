@@ -18,7 +18,7 @@ from .forecast_choice import forecast_for
 from .guards import guards_of
 from .guidance import guidance_of
 from .identity import RunFacts
-from .idle import idle_from_start
+from .idle import idle_because, idle_from_start
 from .in_force import trace_of
 from .keeping import Keeping
 from .masks import placed
@@ -179,7 +179,7 @@ class Run:
         measured: the distances that probing methods found, by their place.
         """
         if self.idle or self.course.jumped == position.evaluation:
-            return compute(self.idle or Reason.CHANGED)
+            return compute(idle_because(self) or Reason.CHANGED)
         votes = [
             self._vote(group, which, position, distance(self, group, which, position, branch))
             if which not in measured

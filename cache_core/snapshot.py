@@ -23,7 +23,7 @@ def snapshot(trace: Trace, method: MethodInForce, done: bool) -> dict[str, Any]:
         "preset": method.preset,
         "numbers": method.numbers,
         "steps": trace.steps,
-        "plan": method.plan,
+        "plan": method.plan_by_step,
         "branches": cells(trace.records, trace.steps),
         "metric": metrics(trace.records, trace.steps, method.method),
         "threshold": threshold if isinstance(threshold, (int, float)) else None,
@@ -46,4 +46,4 @@ def left(trace: Trace, method: MethodInForce) -> float:
     """
     told = sum(record.seconds for record in trace.records)
     pace = trace.seconds / told if told else 1.0
-    return pace * remaining(trace.records, trace.steps, method.plan)
+    return pace * remaining(trace.records, trace.steps, method.plan_by_step)

@@ -70,7 +70,8 @@ class MethodInForce:
 
     numbers: policy and guards in words; settings: the policy's fields by name; node: the graph
     node that shows this method's results, None outside a graph. plan: of a static method, C
-    (computed) or R (reused) for every evaluation, None before it is known. notes: what was assumed.
+    (computed) or R (reused) for every evaluation, None before it is known. plan_by_step: the same
+    for every step. notes: what was assumed.
     """
 
     method: str
@@ -80,6 +81,7 @@ class MethodInForce:
     settings: dict[str, Any]
     node: str | None
     plan: str | None = None
+    plan_by_step: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -130,10 +132,11 @@ class Trace:
             log.warning("Wan Step Cache: %s", text)
             self.note(text)
 
-    def plans(self, which: int, plan: str, notes: tuple[str, ...]) -> None:
+    def plans(self, which: int, plan: str, by_step: str, notes: tuple[str, ...]) -> None:
         """The plan of the method at this place, and what it had to assume."""
         known = self.methods[which]
-        self.methods[which] = replace(known, plan=plan, notes=(*known.notes, *notes))
+        told = (*known.notes, *notes)
+        self.methods[which] = replace(known, plan=plan, plan_by_step=by_step, notes=told)
 
     def add(self, record: Record) -> None:
         """One branch of one evaluation is done."""

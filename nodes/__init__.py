@@ -1,7 +1,10 @@
 """The nodes of the pack."""
 
+import logging
+
 from comfy_api.latest import ComfyExtension, io
 
+from ..cache_core.version import VERSION
 from .adacache import ApplyAdaCache
 from .calibrate import MagCacheCalibrate
 from .cfgcache import ApplyCFGCache
@@ -16,12 +19,15 @@ from .report import StepCacheReport
 from .taylorseer import ApplyTaylorSeer
 from .teacache import ApplyTeaCache
 
+log = logging.getLogger(__name__)
+
 
 class WanStepCacheExtension(ComfyExtension):
     """Tells ComfyUI which nodes there are."""
 
     async def on_load(self) -> None:
         """Once, before the nodes are asked for."""
+        log.info("Wan Step Cache %s", VERSION)
         listen()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

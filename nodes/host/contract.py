@@ -92,6 +92,7 @@ CALLED = (
     ),
     Need("comfy.model_base", "BaseModel.memory_required", ("input_shape",)),
     Need("comfy.model_base", "BaseModel.get_dtype_inference"),
+    Need("comfy.ops", "disable_weight_init.Linear.forward_comfy_cast_weights", ("input",)),
     Need(
         "comfy.model_sampling",
         "CONST.calculate_denoised",

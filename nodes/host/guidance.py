@@ -113,6 +113,7 @@ class Step:
         """
         before = self.evaluation.computed, self.evaluation.reused
         decision = self.guidance.decide(self.known, self.position, self.conditions)
+        self.evaluation.full = None if decision.reuses else decision.reason
         out_of_date = self.known.without > 0 and bool(self.run.policies)
         if not self.run.agree(decision.reuses or out_of_date):
             return self._both(execute(conds), before)

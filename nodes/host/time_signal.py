@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import torch
-from comfy import model_management, ops
+from comfy import ops
 
 from ...cache_core.teacache import sinusoid
 from ...cache_core.vocabulary import Signal
 
 FAST = tuple(getattr(ops, name).Linear for name in ("fp8_ops", "cublas_ops") if hasattr(ops, name))
 """Linear layers of the host that round their input to fp8 or fp16 where the device is faster so."""
-
-CONTEXT = getattr(model_management, "cuda_device_context", nullcontext)
-"""Of a device: the host waits for the stream of the current one when it fetches weights. Since it
-knows models on several GPUs (0.24).
-"""
 
 
 def embedding_of(patcher: Any) -> Callable[[Sequence[float], Signal], torch.Tensor]:
@@ -35,7 +29,7 @@ def embedding_of(patcher: Any) -> Callable[[Sequence[float], Signal], torch.Tens
         timesteps = sampling.timestep(torch.tensor(sigmas, dtype=torch.float64))
         device = patcher.load_device
         values = sinusoid(timesteps, model.freq_dim).to(device)  # not every device knows fp64
-        with CONTEXT(device):
+        with torch.cuda.device_of(values):  # the host waits for its stream when it fetches weights
             values = in_fp32(model.time_embedding, values)
             return in_fp32(model.time_projection, values) if signal == "e0" else values
 
@@ -56,7 +50,7 @@ def in_fp32(layers: Any, values: torch.Tensor) -> torch.Tensor:
 def exact(layer: Any) -> Callable[[torch.Tensor], torch.Tensor]:
     """A layer as a function that multiplies in the type of its input."""
     if isinstance(layer, FAST):
-        return partial(ops.manual_cast.Linear.forward_comfy_cast_weights, layer)
+        return partial(ops.disable_weight_init.Linear.forward_comfy_cast_weights, layer)
     found: Callable[[torch.Tensor], torch.Tensor]
     found = getattr(layer, "forward_comfy_cast_weights", layer)
     return found

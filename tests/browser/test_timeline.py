@@ -136,7 +136,7 @@ def test_a_static_method_shows_its_plan_then_both_experts_on_one_axis(tab, serve
     runs = tab.property()["shown"]["runs"]
     assert [run["steps"] for run in runs] == [9, 11]
     for run, trace in zip(runs, traces_of(tab, server), strict=True):
-        assert run["plan"] == trace["methods"][0]["plan"]
+        assert run["plan"] == trace["methods"][0]["plan_by_step"]
         assert len(run["plan"]) == run["steps"]
     cost = sum(run["steps"] / run["speedup"] for run in runs)
     assert speedup_of(tab) == pytest.approx(20 / cost, abs=0.0051)

@@ -84,7 +84,7 @@ def test_what_is_left_follows_the_clock_where_a_gpu_is_handed_its_work_in_no_tim
     for step, (action, seconds) in enumerate([(C, 0.2), (C, 0.2), (R, 0.01), (C, 0.2)]):
         trace.add(record(step, action, seconds=seconds))
     trace.seconds = 61.0
-    plan = method(plan="CCRCRCRCRC")
+    plan = method(plan_by_step="CCRCRCRCRC")
     computed, reused = 0.2 * 61.0 / 0.61, 0.01 * 61.0 / 0.61
     found = snapshot(trace, plan, done=False)["remaining"]
     assert found == pytest.approx(3 * computed + 3 * reused)
@@ -92,7 +92,7 @@ def test_what_is_left_follows_the_clock_where_a_gpu_is_handed_its_work_in_no_tim
 
 def test_a_snapshot_is_plain_json_and_holds_everything_so_far():
     trace = Trace("Wan 2.1 T2V", "output", [method()], 3)
-    before = snapshot(trace, method(plan="CRC"), done=False)
+    before = snapshot(trace, method(plan_by_step="CRC"), done=False)
     assert before["branches"] == {} and before["plan"] == "CRC" and before["speedup"] == 1
     trace.add(record(0, metric=0.2))
     reused = {"metric": 0.05, "method": "FBCache", "seconds": 0.0, "mixed": 2}

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache_core import Identity, RunFacts
-from cache_core.identity import percent_of
+from cache_core.identity import REMEDY, percent_of
 from cache_core.variants import FAMILIES, PUBLISHED, variants_of
 
 DIMS = {"1.3B": (1536, 30), "5B": (3072, 30), "14B": (5120, 40), "other": (192, 6)}
@@ -122,14 +122,15 @@ def test_a_doubt_is_told_with_what_it_may_be_and_the_remedy(identity, _):
     for other in others:
         assert other in identity.label
     settled = not others_of(identity, identity.variant.family)
-    assert ("set model_variant" in identity.label) != settled  # it cannot tell high from low noise
+    assert (REMEDY in identity.label) != settled  # no node can tell high from low noise
 
 
 def test_labels_word_for_word():
     assert T2V_1_3B.label == "Wan 2.1 T2V 1.3B, by its architecture"
     assert I2V_14B.label == (
         "Wan 2.1 I2V 480p 14B, by its architecture, assumed; "
-        "may be Wan 2.1 I2V 720p 14B: set model_variant"
+        "may be Wan 2.1 I2V 720p 14B: its file's name can tell, or model_variant or calibration "
+        "where a node has it"
     )
     named = T2V_14B.named("wan2.2_t2v_low_noise_14B.safetensors")
     assert named.label == (
@@ -203,7 +204,7 @@ def test_model_variant_settles_it(identity, family):
 def test_who_has_set_model_variant_is_not_told_to_set_it(family):
     for facts in (WHOLE, HIGH, LOW):
         label = T2V_14B.overridden(family).running(facts).label
-        assert "set model_variant" not in label
+        assert REMEDY not in label
 
 
 @pytest.mark.parametrize("family", ["wan2.2_t2v_A14B", "wan2.2_i2v_A14B"])
@@ -273,4 +274,4 @@ def test_a_guess_from_the_run_says_what_else_it_may_be(identity, facts):
     others = others_of(identity, guess.variant.family)
     for label in others:
         assert label in guess.label
-    assert ("set model_variant" in guess.label) == bool(others)
+    assert (REMEDY in guess.label) == bool(others)

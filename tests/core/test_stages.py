@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from toy import FREE, TOY, batched, pattern, quiet, sample
 
 from cache_core import CacheConfig, FBCache, Method, Options, Run, RunFacts, Schedule, TeaCache
+from cache_core.plans import by_step
 from cache_core.report import plan_line
 from cache_core.schedule import Course, Position, Stage
 from cache_core.weights import abscissa
@@ -77,6 +78,11 @@ def test_evaluations_of_a_known_sampler_are_counted_into_their_steps(steps, ahea
 def test_of_a_sampler_that_nobody_knows_one_evaluation_a_step_is_expected():
     expected = Course(FALLING).expected()
     assert expected == [Position(i, i, sigma) for i, sigma in enumerate(FALLING.sigmas[:-1])]
+
+
+def test_a_plan_of_evaluations_is_told_by_step_too():
+    expected = Course(FALLING, staged(4, *HEUN)).expected()
+    assert by_step("CCRRRCR", expected, 4) == "CRCR"
 
 
 def test_one_that_evaluates_elsewhere_than_expected_is_known_no_more():

@@ -544,8 +544,8 @@ def test_assumptions_are_told_once():
     run = static_run(TeaCache(0.25), mag(0.3))
     assert assumptions(run.trace) == ""
     run.trace.note("about the run")
-    run.trace.plans(0, "C", ("shared", "tea"))
-    run.trace.plans(1, "C", ("shared", "mag"))
+    run.trace.plans(0, "C", "C", ("shared", "tea"))
+    run.trace.plans(1, "C", "C", ("shared", "mag"))
     assert assumptions(run.trace) == "about the run; shared; tea; mag"
     assert summary_line(run.trace).endswith(" | about the run; shared; tea; mag")
     text = node_text(run.trace.methods[1], run.trace)

@@ -40,7 +40,8 @@ def test_uncond_that_is_skipped_costs_no_row(wan, model, guided, caching, traces
     assert [len(call.branches) for call in calls] == [2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 1, 2]
     assert caching.actions(traces[0]) == "C" * STEPS
     assert caching.actions(traces[0], "uncond") == "CRRCRRCRRCRC"
-    assert set(caching.reasons(traces[0], "uncond")) == {GUIDED, "no step method"}
+    full = ["warm-up", "interval over", "interval over", "interval over", "last steps"]
+    assert [r for r in caching.reasons(traces[0], "uncond") if r != GUIDED] == full
     assert {r.method for r in traces[0].records if r.reason.value == GUIDED} == {"CFG Cache"}
     assert traces[0].failsafes() == {}
 
@@ -64,6 +65,19 @@ def test_weights_of_the_bands_have_an_effect(wan, model, guided):
     plain = wan.sample(guided(model), STEPS)
     assert not torch.equal(plain, wan.sample(guided(model, weights=(1.2, 1.0)), STEPS))
     assert torch.equal(plain, wan.sample(guided(model), STEPS))
+
+
+@pytest.mark.parametrize(
+    ("interval", "taken"), [(0, False), (1, True), (20, True), (21, False), (None, True)]
+)
+def test_an_interval_out_of_range_is_refused_before_queueing(part, interval, taken):
+    """The host leaves the range to the node."""
+    node = part("nodes.cfgcache").ApplyCFGCache
+    told = node.validate_inputs(interval, 0.3, 1.0)
+    words = f"`interval` is {interval}, but must be 1 (run both always) to 20."
+    assert told == (True if taken else words)
+    shown = node.GET_NODE_INFO_V1()["input"]["required"]["interval"][1]
+    assert (shown["min"], shown["max"]) == (1, 20)
 
 
 def test_without_guidance_nothing_is_done_and_said(wan, model, guided, traces):
@@ -108,9 +122,10 @@ class TestTimedNegatives:
 
     def test_one_that_appears(self, sampled, model, guided, caching, traces):
         sampled(guided(model, 20), (0.0, 1.0), (0.45, 1.0))
-        computed = [r.evaluation for r in traces[0].records if r.reason.value == "no step method"]
-        assert {0, 6, 11} <= set(computed)
-        assert len([e for e in computed if e == 6]) == 3
+        uncond = [r for r in traces[0].records if r.branch == "uncond"]
+        computed = [r.evaluation for r in uncond if r.action.value == "compute"]
+        assert computed == [0, 6, 6, 11, 11]
+        assert traces[0].failsafes() == {}
 
 
 METHODS = ("FBCache", "TeaCache", "MagCache", "TaylorSeer", "AdaCache", "CustomCache", "EasyCache")

@@ -88,13 +88,13 @@ def test_only_the_name_of_the_file_is_told_not_its_folder(
     assert "private" not in str(traces[0].as_json())
 
 
-def test_a_guess_is_told_in_the_log_and_in_the_trace(wan, apply, as_14b, traces, caplog):
+def test_a_guess_is_told_in_the_log_and_in_the_trace(wan, part, apply, as_14b, traces, caplog):
     with caplog.at_level(logging.INFO):
         wan.sample(apply(wan.random_wan(num_layers=1))[0], 12)
     told = traces[0].model
     assert told.startswith("Wan 2.1 T2V 14B, guessed from sigmas 1.000 to 0.000")
     assert "may be Wan 2.2 T2V A14B high noise or Wan 2.2 T2V A14B low noise" in told
-    assert told.endswith("set model_variant")
+    assert told.endswith(part("cache_core.identity").REMEDY)
     assert traces[0].as_json()["model"] == told
     assert told in caplog.text
 
@@ -106,7 +106,7 @@ def test_what_the_run_cannot_tell_is_assumed_and_the_remedy_named(
     identity = part("cache_core.identity").Identity
     monkeypatch.setattr(identity, "running", lambda self, facts: self)
     wan.sample(apply(i2v_480p_or_720p(wan))[0], 12)
-    assert "assumed; may be Wan 2.1 I2V 720p 14B: set model_variant" in traces[0].model
+    assert "assumed; may be Wan 2.1 I2V 720p 14B: its file's name can tell" in traces[0].model
 
 
 def test_the_run_tells_an_expert_from_a_whole_model(wan, apply, as_14b, traces):

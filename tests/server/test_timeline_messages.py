@@ -44,7 +44,7 @@ def test_the_plan_is_told_before_the_first_step(told):
     mine, _, trace, _ = told
     first = mine[0].data["nodes"]["cache"]
     assert first["branches"] == {} and not first["done"]
-    assert first["plan"] == trace["methods"][0]["plan"] and len(first["plan"]) == 20
+    assert first["plan"] == trace["methods"][0]["plan_by_step"] and len(first["plan"]) == 20
 
 
 def test_the_last_message_is_the_whole_run(told):
