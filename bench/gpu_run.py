@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from devtools.errors import DevError
 from devtools.progress import say
 
 from . import gpu_page, results
@@ -22,6 +21,7 @@ from .gpu_cases import CASES, MODELS, Case, Model
 from .gpu_timing import WAYS, Bench, Way, copy_ms
 from .opening import part
 from .random_wan import LATENTS, TINY, Shape, build
+from .selection import require_known
 from .statistics import median
 
 Json = dict[str, Any]
@@ -51,12 +51,10 @@ class Budget:
 
 def measure(options: Namespace) -> None:
     """Everything; results and page are written after each model."""
+    require_known("--models", options.models or (), (model.name for model in MODELS))
     options.out.mkdir(parents=True, exist_ok=True)
     budget, found = Budget(options.budget), empty(options)
     wanted = [m for m in MODELS if not options.models or m.name in options.models]
-    if not wanted:
-        names = ", ".join(model.name for model in MODELS)
-        raise DevError(f"--models {options.models}: give some of {names}.")
     for place, model in enumerate(wanted):
         share = options.time_limit or budget.left / (len(wanted) - place)
         found["models"].append(timed(model, options, Budget(min(share, budget.left))))

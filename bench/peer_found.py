@@ -10,11 +10,13 @@ from typing import Any
 
 from devtools.errors import DevError
 from devtools.paths import ROOT
+from devtools.progress import say
 
 from .commit import commit
 from .peer_packs import HOST, KNOWN, OURS, Method
-from .peer_server import Rig
+from .peer_server import Rig, plain
 from .results import versions
+from .selection import require_known
 
 PACK, COMFYUI = "Wan Step Cache", "ComfyUI"
 VERSION = re.compile(r'^version\s*=\s*"([^"]+)"', re.MULTILINE)
@@ -73,6 +75,30 @@ def methods(pack: Pack, rig: Rig) -> Sequence[Method]:
     there = rig.nodes_of(pack.folder[0])
     known = [KNOWN[name] for name in KNOWN if name in there]
     return known or [Method(name) for name in there if patches_a_model(rig.declared[name])]
+
+
+def require_methods(named: Sequence[str], packs: Sequence[Pack]) -> None:
+    """DevError where a line of the tables is named that no pack has.
+
+    Packs whose nodes must tell are loaded for it, where the others do not have all that is named.
+    """
+    known = [method.name for pack in packs for method in pack.methods or ()]
+    for pack in packs:
+        if pack.methods is None and not set(named) <= set(known):
+            known += names_of(pack)
+    require_known("--only", named, known)
+
+
+def names_of(pack: Pack) -> list[str]:
+    """What tables call the nodes of a pack that has to be loaded; none where it cannot be."""
+    try:
+        with Rig(pack.placed) as rig:
+            said = rig.complaint(pack.folder[0]) if pack.folder else None
+            found = [method.name for method in methods(pack, rig)]
+    except DevError as error:
+        said, found = plain(str(error)), []
+    say(f"{pack.name}: {said or f'{len(found)} methods'}")
+    return found
 
 
 def patches_a_model(info: Mapping[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from devtools.progress import say
 from . import peer_loading, peer_page, results
 from .command import command
 from .commit import commit
-from .peer_found import Pack, methods, own, peer
+from .peer_found import Pack, methods, own, peer, require_methods
 from .peer_rows import measured, uncached
 from .peer_server import RenderFailed, Rig, plain
 from .peer_yard import FULL, QUICK, Size, Yard
@@ -67,6 +67,7 @@ def run(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace, packs: Sequence[Pack], file: Path, page: Path) -> None:
     """Measures pack by pack, and writes the file and the page after each."""
+    require_methods(options.only or (), packs)
     size = QUICK if options.quick else FULL
     size = replace(size, prompts=size.prompts[: options.limit])
     found = {**introduction(size, options.quick), "packs": []}

@@ -25,7 +25,7 @@ from . import quality_page, results
 from .command import command
 from .prompts import SETS
 from .scenario import MAIN, SCENARIOS, Scenario
-from .selection import Selection
+from .selection import Selection, require_known
 
 RESULTS = ROOT / "bench" / "results"
 QUICK_PROMPTS = 2
@@ -45,11 +45,10 @@ class Job:
 
 
 def positive(text: str) -> int:
-    """A whole number of 1 or more; what else there is, argparse refuses."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    """A whole number of 1 or more; of anything else argparse says what it must be."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of 1 or more")
+    return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +80,7 @@ def run(options: argparse.Namespace) -> None:
     path = folder / results.FILE
     found = gathered(options, path)
     wanted = scenarios(options, found)
+    require_methods(options.only or (), wanted)
     started = time.monotonic()
     for name, measured in run_all(jobs(options, wanted), options.jobs):
         before = found["scenarios"].get(name)
@@ -119,6 +119,15 @@ def scenarios(options: argparse.Namespace, found: dict[str, Any]) -> list[Scenar
     if options.resume:
         wanted = [scenario for scenario in wanted if scenario.name not in found["scenarios"]]
     return sorted(wanted, key=lambda scenario: (scenario != MAIN, -scenario.work))
+
+
+def require_methods(named: Sequence[str], wanted: Sequence[Scenario]) -> None:
+    """DevError where a method is named that none of these scenarios has."""
+    if named:
+        from .measure import entries  # noqa: PLC0415  (dev.py reads this file without torch)
+
+        of_each = (entries(scenario, False) for scenario in wanted or SCENARIOS.values())
+        require_known("--only", named, (entry.method for every in of_each for entry in every))
 
 
 def jobs(options: argparse.Namespace, wanted: Sequence[Scenario]) -> list[Job]:

@@ -54,5 +54,5 @@ def measured(stages: tuple[Stage, ...], name: str, sample: Any) -> tuple[Stage, 
     """The same, with what MagCache Calibrate measures when ``sample`` samples with them."""
     module = part("nodes.host.calibrate")
     sample([module.attach(s.model, module.Request(s.identity, name, True, None)) for s in stages])
-    found = part("nodes.host.calibration_files").load(name)
+    found = part("nodes.host.calibration_files").load(name, "calibration")
     return tuple(replace(stage, calibration=found) for stage in stages)

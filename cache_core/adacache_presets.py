@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from .adacache import AdaCache, parse_codebook, scaled
 from .config import GuardDefaults, Method
-from .errors import require
+from .errors import require, require_one_of
 from .identity import Identity
 from .vocabulary import PresetName
 
@@ -33,6 +34,9 @@ class AdaCacheChoice:
     motion: bool = False
     node_id: str | None = None
     name: str = "AdaCache"
+
+    def __post_init__(self) -> None:
+        require_one_of("preset", self.preset, get_args(PresetName))
 
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy and guards; official codebooks are scaled to the run's steps."""

@@ -51,22 +51,25 @@ class Calibration:
     layers: int
     sections: tuple[Section, ...]
 
-    def section_for(self, identity: Identity) -> Section:
-        """The section of this model; StepCacheError if the file is another architecture's."""
+    def section_for(self, identity: Identity, slot: str) -> Section:
+        """The section of this model; StepCacheError if the file is another architecture's.
+
+        slot: the input of the node in which the file was chosen.
+        """
         here = (identity.kind, identity.dim, identity.layers)
         if here != (self.kind, self.dim, self.layers):
             raise StepCacheError(
-                f"{self.file!r} was calibrated on a Wan {self.kind.upper()} with dim {self.dim} "
-                f"and {self.layers} layers, but `model` is {identity.label} (dim {identity.dim}, "
-                f"{identity.layers} layers). Choose the file of this model, or calibrate it."
+                f"`{slot}` is {self.file!r}, which was calibrated on a Wan {self.kind.upper()} "
+                f"with dim {self.dim} and {self.layers} layers, but the model is {identity.label} "
+                f"(dim {identity.dim}, {identity.layers} layers). Choose the file of this model, "
+                "or calibrate it."
             )
         wanted = identity.variant.expert or SINGLE
         named = {section.name: section for section in self.sections}
         return named.get(wanted) or named.get(SINGLE) or self.sections[0]
 
-    def notes(self, identity: Identity) -> tuple[str, ...]:
-        """What a user should know about using this file for this model."""
-        section = self.section_for(identity)
+    def notes(self, section: Section, identity: Identity) -> tuple[str, ...]:
+        """What a user should know about using a section of this file for this model."""
         notes = [f"calibration {self.file}, section {section.name}"]
         if section.variant != identity.variant.name:
             notes.append(f"calibrated on {section.variant}, taken for {identity.variant.name}")

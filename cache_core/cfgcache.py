@@ -20,6 +20,9 @@ from .policy import Look
 LOW_BAND = 5
 """The low band is a disk of frequencies, 1 / 5 of the shorter side in radius (FasterCache)."""
 
+MOST = 20
+"""The longest interval."""
+
 
 @dataclass(frozen=True)
 class CFGCache:
@@ -41,7 +44,8 @@ class CFGCache:
 
     def __post_init__(self) -> None:
         start, end = self.start_percent, self.end_percent
-        require(self.interval >= 1, "interval", self.interval, "1 (run both always) or more")
+        within = 1 <= self.interval <= MOST
+        require(within, "interval", self.interval, f"1 (run both always) to {MOST}")
         require(0 <= start < 1, "start_percent", start, "0 to below 1 (0.5 is half the schedule)")
         require(start < end <= 1, "end_percent", end, f"above `start_percent` ({start}), at most 1")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from .cfgcache import CFGCache
 from .config import GuardDefaults, Method
+from .errors import require_one_of
 from .identity import Identity
 from .vocabulary import PresetName
 
@@ -28,6 +30,9 @@ class CFGCacheChoice:
     high_frequency_weight: float = 1.0
     node_id: str | None = None
     name: str = "CFG Cache"
+
+    def __post_init__(self) -> None:
+        require_one_of("preset", self.preset, get_args(PresetName))
 
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The numbers, the same on every model; the last step always runs both branches."""

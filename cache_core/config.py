@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from .chain import in_precedence
 from .contradictions import refuse_contradictions
-from .errors import require
+from .errors import require, require_one_of
 from .forecast import Forecast
 from .identity import FULL_NOISE, Identity, RunFacts
 from .policy import Rule
@@ -36,11 +36,6 @@ WORDS = {
 
 MOST_STEPS = 1000
 """The most that a guard may count."""
-
-
-def _one_of(literal: Any) -> str:
-    return "one of " + ", ".join(get_args(literal))
-
 
 LATE_WARMUP = 2
 """Steps that an expert computes first where another has decided motion and layout."""
@@ -137,11 +132,9 @@ class Options:
             order is None or 0 <= order <= 3, "max_order", order, "0 to 3, or left to the method"
         )
         for name, literal in WORDS.items():
-            value = getattr(self, name)
-            require(value in get_args(literal), name, value, _one_of(literal))
-        axis = self.time_axis
-        known = get_args(TimeAxis)
-        require(axis is None or axis in known, "time_axis", axis, _one_of(TimeAxis))
+            require_one_of(name, getattr(self, name), get_args(literal))
+        if self.time_axis is not None:
+            require_one_of("time_axis", self.time_axis, get_args(TimeAxis))
         refuse_contradictions(self)
 
 

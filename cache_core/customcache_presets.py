@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import cast, get_args
 
 from .config import GuardDefaults, Method
+from .errors import require_one_of
 from .forecast import Forecast
 from .identity import Identity
 from .teacache import TeaCache
@@ -30,6 +31,10 @@ class CustomCacheChoice:
     time_axis: TimeAxis = "logsnr"
     node_id: str | None = None
     name: str = "CustomCache"
+
+    def __post_init__(self) -> None:
+        require_one_of("preset", self.preset, get_args(PresetName))
+        require_one_of("time_axis", self.time_axis, get_args(TimeAxis))
 
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """TeaCache's method for this model, without retention steps, under another name."""

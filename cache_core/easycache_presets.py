@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from .config import GuardDefaults, Method
 from .easycache import EasyCache
+from .errors import require_one_of
 from .identity import Identity
 from .vocabulary import PresetName
 
@@ -23,6 +25,9 @@ class EasyCacheChoice:
     threshold: float
     node_id: str | None = None
     name: str = "EasyCache"
+
+    def __post_init__(self) -> None:
+        require_one_of("preset", self.preset, get_args(PresetName))
 
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy and guards; the same on every model."""

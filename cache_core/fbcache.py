@@ -13,7 +13,7 @@ from typing import get_args
 
 from torch import Tensor
 
-from .errors import require
+from .errors import require, require_one_of
 from .memory import Sizes
 from .policy import Look, Seen, Verdict
 from .vocabulary import Metric
@@ -47,8 +47,7 @@ class FBCache:
 
     def __post_init__(self) -> None:
         require(0 <= self.threshold <= 1, "residual_diff_threshold", self.threshold, "0 to 1")
-        known = get_args(Metric)
-        require(self.metric in known, "metric", self.metric, "one of " + ", ".join(known))
+        require_one_of("metric", self.metric, get_args(Metric))
         require(self.downsample >= 1, "downsample", self.downsample, "1 (all tokens) or more")
         require(0 <= self.ema < 1, "ema", self.ema, "0 (off) or more and below 1")
 

@@ -9,8 +9,10 @@ for 14B and halved for 1.3B, as smaller models need thresholds two to three time
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from .config import GuardDefaults, Method
+from .errors import require_one_of
 from .fbcache import FBCache
 from .identity import Identity
 from .vocabulary import Metric, PresetName, Size, TunedPreset
@@ -76,6 +78,10 @@ class FBCacheChoice:
     ema: float = 0.0
     node_id: str | None = None
     name: str = "FBCache"
+
+    def __post_init__(self) -> None:
+        require_one_of("preset", self.preset, get_args(PresetName))
+        require_one_of("metric", self.metric, get_args(Metric))
 
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy and guards for this model."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from .calibration import Calibration
 from .config import GuardDefaults, Method
-from .errors import StepCacheError
+from .errors import StepCacheError, require_one_of
 from .identity import Identity
 from .magcache import Curve, MagCache
 from .published import published
@@ -53,6 +53,9 @@ class MagCacheChoice:
     node_id: str | None = None
     name: str = "MagCache"
 
+    def __post_init__(self) -> None:
+        require_one_of("preset", self.preset, get_args(PresetName))
+
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy and guards for this model; StepCacheError when it has no curve."""
         numbers = self._numbers(identity)
@@ -79,8 +82,9 @@ class MagCacheChoice:
 
 def calibrated(calibration: Calibration, identity: Identity) -> Numbers:
     """The user's own curve, with the numbers published for the model, if there are any."""
-    section = calibration.section_for(identity)
-    curve, notes = Curve(section.sigmas, section.ratios, True), calibration.notes(identity)
+    section = calibration.section_for(identity, "calibration")
+    notes = calibration.notes(section, identity)
+    curve = Curve(section.sigmas, section.ratios, True)
     entry = published("magcache").get(_curve_of(identity))
     if entry is None:
         return Numbers(curve, GENERAL, TINY, notes)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from .config import GuardDefaults, Method
+from .errors import require_one_of
 from .forecast import Forecast
 from .identity import Identity
 from .interval import Interval
@@ -31,6 +33,10 @@ class TaylorSeerChoice:
     time_axis: TimeAxis = "logsnr"
     node_id: str | None = None
     name: str = "TaylorSeer"
+
+    def __post_init__(self) -> None:
+        require_one_of("preset", self.preset, get_args(PresetName))
+        require_one_of("time_axis", self.time_axis, get_args(TimeAxis))
 
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy, guards and forecast; the same on every model."""

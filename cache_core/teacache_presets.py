@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from .calibration import Calibration
 from .config import GuardDefaults, Method
+from .errors import require_one_of
 from .identity import Identity
 from .published import published
 from .teacache import Fit, TeaCache
@@ -62,6 +63,9 @@ class TeaCacheChoice:
     calibration: Calibration | None = None
     node_id: str | None = None
     name: str = "TeaCache"
+
+    def __post_init__(self) -> None:
+        require_one_of("preset", self.preset, get_args(PresetName))
 
     def resolve(self, identity: Identity, steps: int | None = None) -> Method:
         """The policy and guards for this model; StepCacheError if the file is another model's."""
@@ -119,9 +123,10 @@ def _raw(identity: Identity, signal: Signal) -> Numbers:
 
 def calibrated(calibration: Calibration, identity: Identity, signal: Signal) -> Numbers:
     """The polynomial of the user's own calibration."""
-    section = calibration.section_for(identity)
+    section = calibration.section_for(identity, "coefficients")
     fit = section.fit(signal)
-    notes = (*calibration.notes(identity), f"R squared of its polynomial {fit.r_squared:.2f}")
+    squared = f"R squared of its polynomial {fit.r_squared:.2f}"
+    notes = (*calibration.notes(section, identity), squared)
     return Numbers(signal, Fit(fit.coefficients, section.sigmas), CALIBRATED, TINY, notes)
 
 

@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,12 @@ BENCHMARKS = {
     "peers": "bench.peers",
 }
 """Modules that run inside the environment, with what else the command line says."""
+
+MEASURED = (
+    "quality: how much of it every method costs, by how much it saves; page: its page and picture "
+    "anew; cost: what the pack itself takes; gpu: published settings at real sizes on CUDA; peers: "
+    "the same clips by ComfyUI's own caches and other packs"
+)
 
 TAKE_MORE = ("test", "bench")
 """Commands whose other arguments are for what they run."""
@@ -45,12 +51,18 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--again", action="store_true", help="only what failed the last time")
     by_hand = _command(commands, "serve", serve_command, "open ComfyUI in the browser")
     by_hand.add_argument("--port", type=int, default=serve.DEFAULT_PORT)
-    measure = _command(commands, "bench", bench_command, "measure; or: bench quality --help", False)
-    measure.add_argument("what", choices=BENCHMARKS)
+    text = "measure; or: bench quality --help"
+    measure = _command(commands, "bench", bench_command, text, not names_benchmark(sys.argv))
+    measure.add_argument("what", choices=BENCHMARKS, help=MEASURED)
     measure.add_argument("--out", type=Path, help="default: in the checkout")
     env = _command(commands, "env", env_command, "print where the environment is")
     env.add_argument("--json", action="store_true", help="as one JSON object")
     return top
+
+
+def names_benchmark(words: Iterable[str]) -> bool:
+    """Whether a benchmark is named: then --help is for the benchmark."""
+    return not BENCHMARKS.keys().isdisjoint(words)
 
 
 def _command(

@@ -6,11 +6,13 @@ import os
 import time
 
 from .environment import Environment
+from .errors import DevError
 from .paths import home
 from .progress import say
 from .server import ComfyServer, free_port
 
 DEFAULT_PORT = 8188
+LAST_PORT = 65535
 
 
 def serve(environment: Environment, port: int) -> int:
@@ -33,5 +35,7 @@ def serve(environment: Environment, port: int) -> int:
 
 
 def require_port(port: int) -> None:
-    """Says that the port is taken before anything is installed."""
+    """Says that the port is none, or is taken, before anything is installed."""
+    if not 0 <= port <= LAST_PORT:
+        raise DevError(f"--port is {port}, but must be 0 (any free one) to {LAST_PORT}.")
     free_port(port)

@@ -7,6 +7,8 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..cache_core import Identity, Options
 from ..cache_core.config import Choice
+from ..cache_core.errors import require_one_of
+from ..cache_core.variants import FAMILIES
 from .host import attach, file_name, recognise
 
 MISSING_EXPERT = (
@@ -39,6 +41,7 @@ def for_both(
     model_variant: str = "auto",
 ) -> io.NodeOutput:
     """``patch(model, identity)`` for one or both experts, as the outputs of a node."""
+    require_one_of("model_variant", model_variant, ("auto", *FAMILIES))
     known = identity_of(node, model, "model").overridden(model_variant)
     if low_noise_model is None:
         return io.NodeOutput(patch(model, known), ExecutionBlocker(MISSING_EXPERT))
@@ -51,4 +54,5 @@ def for_both(
 def identity_of(node: type[io.ComfyNode], model: Any, slot: str) -> Identity:
     """Which Wan comes into an input of the node: by its architecture, then by its file's name."""
     hidden = node.hidden
-    return recognise(model).named(file_name(model, hidden.prompt, hidden.unique_id, slot))
+    file = file_name(model, hidden.prompt, hidden.unique_id, slot)
+    return recognise(model, slot).named(file)

@@ -31,8 +31,8 @@ class MagCacheCalibrate(io.ComfyNode):
                 io.String.Input(
                     "name",
                     default="my_wan",
-                    tooltip="Name of the file in the folder models/step_cache, of letters, digits, "
-                    "blanks and any of . _ - + only.",
+                    tooltip="Name of the file in the folder models/step_cache: "
+                    f"{calibration_files.RULE}.",
                 ),
                 io.Boolean.Input(
                     "overwrite",

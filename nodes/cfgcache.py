@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..cache_core import Options, StepCacheError
-from ..cache_core.cfgcache import CFGCache
+from ..cache_core.cfgcache import MOST, CFGCache
 from ..cache_core.cfgcache_presets import CFGCacheChoice
 from ..cache_core.vocabulary import PresetName
 from . import inputs
@@ -22,9 +22,9 @@ class ApplyCFGCache(io.ComfyNode):
             node_id="WanStepCache_CFGCache",
             display_name="Apply CFG Cache",
             category=inputs.CATEGORY,
-            description="Speeds up Wan video sampling with CFG above 1: at most steps only the "
-            "positive prompt runs, and the negative one is made of it and of their last known "
-            "difference. Works alone and together with the other Apply nodes.",
+            description="Speeds up Wan video sampling with CFG above 1: at up to half of the steps "
+            "only the positive prompt runs, and the negative one is made of it and of their last "
+            "known difference. Works alone and together with the other Apply nodes.",
             search_aliases=[
                 *inputs.FASTER,
                 *("CFG cache", "CFG", "FasterCache", "negative prompt", "guidance"),
@@ -46,7 +46,11 @@ class ApplyCFGCache(io.ComfyNode):
     def validate_inputs(
         cls, interval: int | None, start_percent: float | None, end_percent: float | None
     ) -> bool | str:
-        """Refuse an empty window before anything is queued; None comes from another node."""
+        """Refuse an empty window or a wrong interval before anything is queued.
+
+        The host leaves the ranges of the inputs named here to this check. None: a value comes from
+        another node, and is checked when this one runs.
+        """
         try:
             CFGCache(
                 1 if interval is None else interval,
@@ -84,7 +88,7 @@ def _numbers() -> list[io.Input]:
             extra_dict=inputs.CUSTOM_ONLY,
             default=3,
             min=1,
-            max=20,
+            max=MOST,
             tooltip="With preset custom: of so many computed steps one runs the negative prompt "
             "too; 1 runs it always.",
         ),

@@ -66,7 +66,7 @@ class ApplyMagCache(io.ComfyNode):
             magcache_K,
             retention_ratio,
             curve=calibration if built_in else AUTO,
-            calibration=None if built_in else calibration_files.load(calibration),
+            calibration=None if built_in else calibration_files.load(calibration, "calibration"),
             node_id=cls.hidden.unique_id,
         )
         return apply(choice, cls, model, low_noise_model, options)

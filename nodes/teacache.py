@@ -65,7 +65,7 @@ class ApplyTeaCache(io.ComfyNode):
             rel_l1_thresh,
             use_ret_steps,
             fitted=coefficients != RAW,
-            calibration=calibration_files.load(coefficients) if chosen else None,
+            calibration=calibration_files.load(coefficients, "coefficients") if chosen else None,
             node_id=cls.hidden.unique_id,
         )
         return apply(choice, cls, model, low_noise_model, options, model_variant)

@@ -30,9 +30,9 @@ PHASES = {
 }
 
 
-def recognise(model: Any) -> Identity:
-    """Which Wan ``model`` (a ModelPatcher) is; StepCacheError if it is none."""
-    return identify(model)
+def recognise(model: Any, slot: str = "model") -> Identity:
+    """Which Wan ``model`` (a ModelPatcher) is; StepCacheError names the input if it is none."""
+    return identify(model, slot)
 
 
 def attach(model: Any, identity: Identity, method: Choice, options: Options | None) -> Any:

@@ -19,6 +19,13 @@ NAME = re.compile(
 )
 """No separators, no leading dot, none of the device names of Windows."""
 
+RULE = (
+    "at most 100 English letters, digits, blanks and any of . _ - +, beginning with a letter, a "
+    "digit, _ or +, not ending with a dot or a blank, and no name that Windows reserves (CON, NUL, "
+    "COM1 and the like)"
+)
+"""The same in words, for the node and its errors."""
+
 
 def register() -> None:
     """Make ``models/step_cache`` a folder type of the host, next to any the user configured."""
@@ -31,9 +38,15 @@ def names() -> list[str]:
     return folder_paths.get_filename_list(FOLDER)
 
 
-def load(name: str) -> Calibration:
-    """A calibration by the name that nodes show; StepCacheError if it cannot be used."""
-    return _cached(str(_existing(name)), fingerprint(name))
+def load(name: str, slot: str) -> Calibration:
+    """A calibration by the name that nodes show; StepCacheError if it cannot be used.
+
+    slot: the input of the node in which it was chosen.
+    """
+    try:
+        return _cached(str(_existing(name)), fingerprint(name))
+    except StepCacheError as error:
+        raise StepCacheError(f"`{slot}`: {error}") from error
 
 
 def fingerprint(name: str) -> str:
@@ -49,10 +62,7 @@ def wrong_name(name: str) -> str | None:
     """Why this is no name for a calibration, None if it is one. It cannot leave the folder."""
     if NAME.fullmatch(name.removesuffix(SUFFIX)) and not name.endswith((" ", ".")):
         return None
-    return (
-        f"`name` is {name!r}, but must be a file name of at most 100 letters, digits, blanks and "
-        "any of . _ - +, without a folder."
-    )
+    return f"`name` is {name!r}, but must be a file name without a folder: {RULE}."
 
 
 def path_for(name: str) -> Path:

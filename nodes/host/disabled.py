@@ -42,7 +42,7 @@ def attach(model: Any, *unused: Any) -> Any:
 calibrated = attach
 
 
-def recognise(model: Any) -> Identity:
+def recognise(model: Any, *unused: Any) -> Identity:
     """Nothing is known of it."""
     return Identity("other", "t2v", 0, 0, variants_of("t2v", "other", 16, False))
 

@@ -12,12 +12,15 @@ SIZES: dict[tuple[int, int], Size] = {(1536, 30): "1.3B", (5120, 40): "14B", (30
 """Parameters by (dim, layers) of the published Wan 2.1 and 2.2 models."""
 
 
-def identify(model: Any) -> Identity:
-    """Recognise the Wan in a ModelPatcher; anything else raises StepCacheError."""
+def identify(model: Any, slot: str) -> Identity:
+    """Recognise the Wan in a ModelPatcher; anything else raises StepCacheError.
+
+    slot: the input of the node that it comes from.
+    """
     diffusion_model = original(model.get_model_object("diffusion_model"))
     if not is_wan(diffusion_model):
         raise StepCacheError(
-            f"`model` is a {type(diffusion_model).__name__}, but Wan Step Cache works on Wan 2.1 "
+            f"`{slot}` is a {type(diffusion_model).__name__}, but Wan Step Cache works on Wan 2.1 "
             "and Wan 2.2 models only. Connect a Wan model, or remove the node."
         )
     config = model.model.model_config.unet_config

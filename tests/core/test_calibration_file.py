@@ -331,8 +331,9 @@ WHICH = [  # sections of the file, model -> section used
 def test_each_expert_goes_by_its_own_section(tmp_path, sections, variant, used):
     calibration = files.read(written(tmp_path / "a.safetensors", sections))
     identity = known_as(variant)
-    assert calibration.section_for(identity).name == used
-    notes = calibration.notes(identity)
+    section = calibration.section_for(identity, "calibration")
+    assert section.name == used
+    notes = calibration.notes(section, identity)
     assert notes[0] == f"calibration a.safetensors, section {used}"
     assert (len(notes) == 2) == (variant != "wan2.1_t2v_14B")
     assert notes[1:] in ((), (f"calibrated on wan2.1_t2v_14B, taken for {variant}",))
@@ -343,14 +344,16 @@ def test_each_expert_goes_by_its_own_section(tmp_path, sections, variant, used):
 )
 def test_a_file_of_another_architecture_is_refused_by_both_methods(tmp_path, identity):
     calibration = files.read(written(tmp_path / "a.safetensors"))
-    for choice in (
-        MagCacheChoice("fast", 0.1, 2, 0.2, calibration=calibration),
-        TeaCacheChoice("fast", 0.1, calibration=calibration),
+    for slot, choice in (
+        ("calibration", MagCacheChoice("fast", 0.1, 2, 0.2, calibration=calibration)),
+        ("coefficients", TeaCacheChoice("fast", 0.1, calibration=calibration)),
     ):
         with pytest.raises(StepCacheError) as refusal:
             choice.resolve(identity)
-        for words in ("'a.safetensors'", "dim 5120", "40 layers", "Choose the file of this model"):
+        assert str(refusal.value).startswith(f"`{slot}` is 'a.safetensors', ")
+        for words in ("dim 5120", "40 layers", "Choose the file of this model"):
             assert words in str(refusal.value)
+        assert "`model`" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("preset", ["quality", "balanced", "fast", "custom"])

@@ -107,6 +107,7 @@ def test_a_difference_that_never_changes_is_restored(forecast):
     ("numbers", "field"),
     [
         ((0, 0.0, 1.0), "interval"),
+        ((21, 0.0, 1.0), "interval"),
         ((2, 0.6, 0.5), "end_percent"),
         ((2, 0.5, 0.5), "end_percent"),
         ((2, -0.1, 0.5), "start_percent"),

@@ -208,6 +208,15 @@ class TestCommandLine:
         assert (options.what, options.out) == ("quality", Path("there"))
         assert options.rest == ["--scenario", "one", "two", "--quick"]
 
+    @pytest.mark.parametrize("flag", ["--help", "-h"])
+    def test_help_is_the_benchmarks_where_one_is_named(self, monkeypatch, capsys, flag):
+        assert self.read(monkeypatch, "bench", "quality", flag).rest == [flag]
+        with pytest.raises(SystemExit) as ended:
+            self.read(monkeypatch, "bench", flag)
+        told = capsys.readouterr().out
+        assert ended.value.code == 0
+        assert all(f"{name}:" in told for name in commands.BENCHMARKS)
+
     def test_benchmarks_are_modules_of_this_checkout(self):
         for module in commands.BENCHMARKS.values():
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from devtools import server
+from devtools import serve, server
 from devtools.client import ComfyClient, ExecutionFailed, PromptRejected
 from devtools.demo_report import measure, psnr, reused_cost, steps, table
 from devtools.demo_workflow import defaults
@@ -25,7 +25,13 @@ class TestServer:
             with pytest.raises(DevError, match=f"Port {port} is not free"):
                 server.free_port(port)
 
+    @pytest.mark.parametrize("port", [-1, 65536, 99999])
+    def test_no_port(self, port):
+        with pytest.raises(DevError, match=f"--port is {port}, but must be 0 .* to 65535"):
+            serve.require_port(port)
+
     def test_any_port(self):
+        serve.require_port(0)
         assert server.free_port() > 0
 
     def test_place_replaces_what_is_there(self, tmp_path):

@@ -116,7 +116,35 @@ def test_a_model_that_is_no_wan_is_refused_by_name(apply, part, model, second):
     other = SimpleNamespace(get_model_object={"diffusion_model": unet()}.get, model_options={})
     with pytest.raises(part("cache_core").StepCacheError, match="UNetModel") as refused:
         apply(model, low_noise_model=other) if second else apply(other)
-    assert "Wan" in str(refused.value)
+    slot = "low_noise_model" if second else "model"
+    assert str(refused.value).startswith(f"`{slot}` is a UNetModel, but Wan Step Cache works")
+
+
+CHOICES = {
+    "FBCache": ("preset", "metric"),
+    "TeaCache": ("preset", "model_variant"),
+    "MagCache": ("preset",),
+    "TaylorSeer": ("preset", "time_axis"),
+    "AdaCache": ("preset",),
+    "CustomCache": ("preset", "model_variant", "time_axis"),
+    "EasyCache": ("preset",),
+    "CFGCache": ("preset",),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [(method, name) for method, names in CHOICES.items() for name in names]
+)
+def test_a_linked_word_that_is_no_option_is_refused_with_the_options(part, model, method, name):
+    """The host compares typed words only."""
+    from watching import execute
+
+    node = getattr(part(f"nodes.{method.lower()}"), f"Apply{method}")
+    told = node.GET_NODE_INFO_V1()["input"]
+    options = {**told["required"], **told["optional"]}[name][1]["options"]
+    with pytest.raises(part("cache_core").StepCacheError) as refused:
+        execute(node, model=model, **{name: "turbo"})
+    assert str(refused.value) == f"`{name}` is 'turbo', but must be one of {', '.join(options)}."
 
 
 def test_the_log_says_what_a_run_did(wan, apply, model, caplog):

@@ -81,6 +81,16 @@ def test_a_model_that_the_gpu_has_no_room_for_is_left_out_and_the_others_are_tim
     assert "Left out: the GPU ran out of memory." in (tmp_path / "gpu.md").read_text()
 
 
+def test_a_model_that_there_is_not_is_refused_beside_one_that_there_is(
+    host, pack, unalarmed, tmp_path
+):
+    run, error = import_module("bench.gpu_run"), import_module("devtools.errors").DevError
+    options = argparse.Namespace(models=[MODEL, "15B"], out=tmp_path / "out")
+    with pytest.raises(error, match=f"--models: there is no '15B'; .*'{MODEL}'"):
+        run.measure(options)
+    assert not options.out.exists()
+
+
 @pytest.mark.parametrize(("steps", "computed"), [(50, 25), (50, 14), (50, 18), (40, 27), (5, 2)])
 def test_a_forced_schedule_computes_its_share(steps, computed):
     letters = forced(steps, computed)

@@ -100,7 +100,7 @@ def test_two_experts_a_given_first_frame_and_an_image_are_measured_too(tmp_path)
     for scenario in found.values():
         assert [row["method"] for row in scenario["rows"]] == ["MagCache"] * 2 + ["EasyCache"] * 2
         for row in scenario["rows"]:
-            assert row["failsafes"] == {} and 30 < row["psnr"]["mean"] < 70
+            assert row["failsafes"] == {} and 25 < row["psnr"]["mean"] < 70
             assert row["computed"] == [pytest.approx(30 * row["computed_share"], abs=0.01)]
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from checkout import ROOT
 from safetensors import safe_open
 
 STEPS = 12
@@ -550,6 +551,21 @@ def test_a_name_that_is_no_file_name_is_refused_twice(part, watching, model, fol
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", [".x", "-x", "CON", "a ", "a.", TOO_LONG, "a/b", "\u00e4"])
+def test_a_refused_name_is_told_the_whole_rule(part, name):
+    """Node and help page tell the same rule."""
+    rule, node = part("nodes.host.calibration_files").RULE, part("nodes.calibrate")
+    assert node.MagCacheCalibrate.validate_inputs(name) == (
+        f"`name` is {name!r}, but must be a file name without a folder: {rule}."
+    )
+    for words in ("100 English letters", "beginning with", "not ending with", "Windows reserves"):
+        assert words in rule
+    shown = node.MagCacheCalibrate.GET_NODE_INFO_V1()
+    assert f"{rule}." in shown["input"]["required"]["name"][1]["tooltip"]
+    page = ROOT / "js" / "docs" / "WanStepCache_MagCacheCalibrate.md"
+    assert f"without a folder: {rule}. |" in page.read_text()
+
+
 @pytest.mark.parametrize(
     "name", ["my_wan", "wan2.2 high+low", "x.safetensors", "A-1_b.c", "x" * 100, "+", "console"]
 )
@@ -659,8 +675,8 @@ def test_teacache_takes_the_polynomial_that_was_fitted(
 def test_a_file_of_another_architecture_is_refused(wan, part, watching, model, sampled, folder):
     sampled(model)
     other, error = wan.random_wan(num_layers=1), part("cache_core").StepCacheError
-    for run in (run_magcache, run_teacache):
-        with pytest.raises(error, match="2 layers") as refused:
+    for run, slot in ((run_magcache, "calibration"), (run_teacache, "coefficients")):
+        with pytest.raises(error, match=f"^`{slot}` is .* 2 layers") as refused:
             run(part, watching, other)
         assert "1 layers" in str(refused.value)
         assert "alibrate" in str(refused.value)
@@ -677,8 +693,8 @@ def test_a_file_that_is_gone_or_damaged_is_refused(part, watching, model, sample
         (folder / FILE).unlink(missing_ok=True)
         if damaged is not None:
             (folder / FILE).write_bytes(damaged)
-        for run in (run_magcache, run_teacache):
-            with pytest.raises(error, match="measured") as refused:
+        for run, slot in ((run_magcache, "calibration"), (run_teacache, "coefficients")):
+            with pytest.raises(error, match=f"^`{slot}`: .*measured") as refused:
                 run(part, watching, model)
             assert "alibrate" in str(refused.value)
 
