@@ -63,7 +63,7 @@ the worst prompt's.
 REPRODUCE = """## Reproduce
 
 ```
-python3 dev.py bench quality                      # everything, about two hours on two cores
+python3 dev.py bench quality                      # everything, two to three hours on two cores
 python3 dev.py bench quality --quick --out DIR    # a small part, in about a minute
 python3 dev.py bench quality --scenario NAME ...  # these again, the others are kept
 python3 dev.py bench quality --resume             # what an interrupted run left out

@@ -18,15 +18,19 @@ METHODS = {
 }
 
 
+def scenarios():
+    """What was measured, by scenario."""
+    return json.loads((ROOT / "bench" / "results" / "quality.json").read_text())["scenarios"]
+
+
 def main_rows():
     """What was measured in the main scenario."""
-    results = json.loads((ROOT / "bench" / "results" / "quality.json").read_text())
-    return results["scenarios"][MAIN.name]["rows"]
+    return scenarios()[MAIN.name]["rows"]
 
 
-def measured(forecast="auto"):
+def measured(forecast="auto", rows=None):
     """Mean PSNR at half of the evaluations by method."""
-    rows = main_rows()
+    rows = rows or main_rows()
     found = {name: psnr_at(curve, 0.5) for name, curve in curves(rows, forecast).items()}
     return {name: mean(values) for name, values in found.items() if values}
 
@@ -56,6 +60,7 @@ def words():
 
     ``half``: mean PSNR at half of the evaluations by method, ``hold`` and ``taylor`` with these
     forecasts. ``rows``: of every row of a method with forecast auto by its knob or preset.
+    ``elsewhere``: mean PSNR at half in the other scenarios, by scenario and method.
     """
     rows: dict[str, dict[str, str]] = {}
     for row in main_rows():
@@ -67,7 +72,12 @@ def words():
         name: {method: f"{value:.1f}" for method, value in measured(forecast).items()}
         for name, forecast in (("half", "auto"), ("hold", "hold"), ("taylor", "taylor"))
     }
-    return {"rows": rows, **at_half}
+    elsewhere = {
+        f"{name}, {method}": f"{value:.1f}"
+        for name, scenario in scenarios().items()
+        for method, value in measured(rows=scenario["rows"]).items()
+    }
+    return {"rows": rows, "elsewhere": elsewhere, **at_half}
 
 
 BESIDE = "{method} kept {{half[{method}]}} dB and EasyCache {{half[EasyCache]}} dB"
@@ -76,6 +86,12 @@ PRESETS = (
     "{{rows[{method}, quality][dB]}} dB, `balanced` {{rows[{method}, balanced][share]}} % and "
     "{{rows[{method}, balanced][dB]}} dB, `fast` {{rows[{method}, fast][share]}} % and "
     "{{rows[{method}, fast][dB]}} dB."
+)
+HOST = "host EasyCache, input copied"
+ELSEWHERE = (
+    "{{elsewhere[euler-30-cfg5-image, {method}]}}, "
+    "{{elsewhere[euler-30-cfg5-first_frame, {method}]}} and "
+    "{{elsewhere[euler-30-cfg5-experts, {method}]}}"
 )
 PHRASES = {
     "README.md": [
@@ -88,6 +104,7 @@ PHRASES = {
         "{rows[EasyCache, threshold 0.06][share]} %",
         "chained they keep {rows[EasyCache + CFG Cache, threshold 0.035][dB]} dB at "
         "{rows[EasyCache + CFG Cache, threshold 0.035][share]} %",
+        *(ELSEWHERE.format(method=method) for method in ("EasyCache", HOST)),
     ],
     "FBCache": [BESIDE.format(method="FBCache")],
     "MagCache": [BESIDE.format(method="MagCache")],
